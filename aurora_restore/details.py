@@ -1,0 +1,145 @@
+"""The steps, and what is known after each: the growing `details` map of the records."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar, Literal, TypeVar
+
+from pydantic import BaseModel, Field
+
+from aurora_restore.request import RestoreRequest
+
+D = TypeVar("D", bound="Details")
+
+
+class Step(StrEnum):
+    """A step's name: Prefect's task name, the record's sort key, the word in the announcement.
+
+    In the order in which they are done.
+    """
+
+    CHECK_SNAPSHOT = "snapshot-check"
+    COPY_SNAPSHOT = "copy-snapshot"
+    CHECK_COPY_STATUS = "check-copy-status"
+    DELETE_CLUSTER = "delete-rds"
+    RESTORE_SNAPSHOT = "restore-snapshot"
+    CHECK_RESTORE_STATUS = "check-restore-status"
+    SETUP_DB_USERS = "setup-db-users"
+    ARCHIVE_SNAPSHOT = "archive-snapshot"
+    SEND_NOTIFICATION = "send-notification"
+
+
+class Details(BaseModel, frozen=True):
+    """What every step knows. What is excluded from the dump lives in the operation's head item."""
+
+    step: ClassVar[Step | None] = None
+
+    operation_id: str = Field(exclude=True)
+    request: RestoreRequest = Field(exclude=True)
+    data_from: datetime | None = Field(default=None, exclude=True)
+
+    def then(self, after: type[D], **facts: Any) -> D:
+        """Return what is known next: all that is still true, plus new facts."""
+        known = {name: getattr(self, name) for name in type(self).model_fields}
+        return after.model_validate(known | facts)
+
+    def facts(self) -> dict[str, Any]:
+        """Return the `details` map of this step's record."""
+        return self.model_dump(mode="json")
+
+
+class OperationBegun(Details):
+    """The operation has a head item; nothing is known yet."""
+
+
+class Between(Details):
+    """From which account and Region to which."""
+
+    source_account_id: str
+    target_account_id: str
+    source_region: str
+    target_region: str
+
+
+class SnapshotFound(Between):
+    """The source snapshot can be restored, and everything the steps need is there."""
+
+    step = Step.CHECK_SNAPSHOT
+
+    snapshot_name: str
+    snapshot_arn: str
+
+
+class CopyStarted(Between):
+    """A copy of the snapshot is being made in the target account and Region."""
+
+    step = Step.COPY_SNAPSHOT
+
+    source_snapshot: str
+    target_snapshot: str
+    copy_status: str
+    copy_snapshot_id: str
+
+
+class CopyAvailable(CopyStarted):
+    """The copy can be restored from; `snapshot_arn` is the copy's."""
+
+    step = Step.CHECK_COPY_STATUS
+
+    copy_status: Literal["available"]
+    snapshot_arn: str
+
+
+class ClusterDeleted(CopyAvailable):
+    """The target identifier is free. `deleted_cluster_id` is None if there was no cluster."""
+
+    step = Step.DELETE_CLUSTER
+
+    deleted_cluster_id: str | None
+
+
+class RestoreStarted(ClusterDeleted):
+    """RDS has accepted the restore."""
+
+    step = Step.RESTORE_SNAPSHOT
+
+    new_cluster_id: str
+    restore_status: str
+    vpc_id: str
+    subnet_ids: list[str]
+    security_group_ids: list[str]
+
+
+class RestoreAvailable(RestoreStarted):
+    """The cluster and every instance is available, and the master password is known."""
+
+    step = Step.CHECK_RESTORE_STATUS
+
+    restore_status: Literal["available"]
+    cluster_endpoint: str
+    cluster_port: int
+
+
+class UsersSetUp(RestoreAvailable):
+    """Each role of the request has logged in."""
+
+    step = Step.SETUP_DB_USERS
+
+    master_secret_arn: str
+    db_users: list[str]
+
+
+class SnapshotArchived(UsersSetUp):
+    """The copy is tagged and kept, or deleted; `pruned_snapshot_ids` were deleted for their age."""
+
+    step = Step.ARCHIVE_SNAPSHOT
+
+    archive_status: Literal["kept", "deleted"]
+    pruned_snapshot_ids: list[str]
+
+
+class NotificationSent(SnapshotArchived):
+    """SNS has accepted the announcement of success."""
+
+    step = Step.SEND_NOTIFICATION
+
+    message_id: str

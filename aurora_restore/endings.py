@@ -1,0 +1,173 @@
+"""How an operation ends: its last records, its outcome, its announcement."""
+
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from aurora_restore.announcements import Outcome, Result, publish, target_name
+from aurora_restore.details import Details, NotificationSent, SnapshotArchived, Step
+from aurora_restore.errors import RecordsUnavailable, RestoreError
+from aurora_restore.ledger import store
+from aurora_restore.rds.snapshots import final_snapshot_name
+from aurora_restore.records import Operation, RecordStore
+from aurora_restore.sessions import target_client
+from aurora_restore.settings import settings
+
+logger = logging.getLogger(__name__)
+
+
+class RecordsIncomplete(RestoreError):
+    """The operation is done, but its records do not say so."""
+
+    remedy = "The restored cluster serves. Check the DynamoDB table; run again to mend the records."
+
+
+def announce_success(archived: SnapshotArchived) -> str:
+    """Send the announcement of success; return its message id. Sends it once.
+
+    Raises:
+        TopicUnavailable: SNS did not take it.
+    """
+    records = store()
+    operation = records.read(archived.operation_id)
+    outcome = Outcome(
+        operation_id=archived.operation_id,
+        result="SUCCESS",
+        target=target_name(archived.request),
+        snapshot=archived.source_snapshot,
+        data_from=archived.data_from,
+        duration_seconds=_duration(operation),
+        step=Step.SEND_NOTIFICATION,
+        endpoint=f"{archived.cluster_endpoint}:{archived.cluster_port}",
+        old_cluster=_old_cluster(operation),
+        next_command=f'psql "host={archived.cluster_endpoint} port={archived.cluster_port} '
+        f'dbname={archived.request.database} sslmode=verify-full"',
+    )
+    return _announce(records, outcome)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a run ended that did not succeed.
+
+    `known` is what the last finished step knew, None in a process that did not run the steps;
+    `parameters` is the request as it came, valid or not.
+    """
+
+    operation_id: str
+    result: Result
+    error: dict[str, Any]
+    parameters: dict[str, Any]
+    next_command: str
+    known: Details | None = None
+
+
+def announce_failure(ending: Ending) -> str | None:
+    """Record and announce an ending; return the message id.
+
+    Sent once, and sent even when the records cannot be reached.
+
+    Raises:
+        TopicUnavailable: SNS did not take it.
+    """
+    records = store()
+    operation_id, known, parameters = ending.operation_id, ending.known, ending.parameters
+    try:
+        operation = records.read(operation_id)
+    except RecordsUnavailable as unavailable:
+        logger.error("%s", unavailable)  # noqa: TRY400 - one line
+        operation = Operation(operation_id, None, {})
+    if operation.note("announced") is not None or operation_id in _sent:
+        return str(operation.note("announced"))
+    step = _failed_step(operation, known)
+    facts = known.facts() if known is not None else _last_facts(operation, parameters)
+    outcome = Outcome(
+        operation_id=operation_id,
+        result=ending.result,
+        target="/".join(
+            str(parameters.get(name, "?"))
+            for name in ("target_account_id", "target_region", "target_cluster_id")
+        ),
+        snapshot=str(parameters.get("snapshot_id") or parameters.get("source_cluster_id") or "?"),
+        data_from=known.data_from if known is not None else None,
+        duration_seconds=_duration(operation),
+        step=step,
+        error=ending.error,
+        old_cluster=_old_cluster(operation),
+        next_command=ending.next_command,
+    )
+    try:
+        records.fail(operation_id, step, facts, ending.error)
+        records.end(operation_id, ending.result)
+    except RecordsUnavailable as unavailable:
+        logger.error("%s", unavailable)  # noqa: TRY400 - one line
+    return _announce(records, outcome)
+
+
+def conclude(sent: NotificationSent) -> Operation:
+    """Return the operation with all its records, mending what the last hook did not write.
+
+    Raises:
+        RecordsUnavailable: the table cannot be used.
+        RecordsIncomplete: a step's SUCCESS record is missing for good.
+    """
+    records = store()
+    if not records.read(sent.operation_id).succeeded(Step.SEND_NOTIFICATION):
+        records.succeed(sent)
+    operation = records.read(sent.operation_id)
+    if operation.first_unfinished is not None:
+        raise RecordsIncomplete(
+            f"operation {sent.operation_id}", f"no SUCCESS record of {operation.first_unfinished}"
+        )
+    records.end(sent.operation_id, "SUCCESS")
+    return operation
+
+
+# Operations announced by this process: what tells once from twice when the table cannot.
+_sent: set[str] = set()
+
+
+def _announce(records: RecordStore, outcome: Outcome) -> str:
+    """Write the outcome, send it, write that it was sent."""
+    _note(records, outcome.operation_id, outcome=outcome.model_dump(mode="json"))
+    topic = settings().topic_arn
+    message_id = publish(target_client("sns", topic.split(":")[3]), topic, outcome)
+    _sent.add(outcome.operation_id)
+    _note(records, outcome.operation_id, announced=message_id)
+    return message_id
+
+
+def _note(records: RecordStore, operation_id: str, **facts: Any) -> None:
+    try:
+        records.note(operation_id, **facts)
+    except RecordsUnavailable as unavailable:
+        logger.error("%s", unavailable)  # noqa: TRY400 - one line
+
+
+def _failed_step(operation: Operation, known: Details | None) -> Step:
+    if known is None:
+        return operation.first_unfinished or Step.SEND_NOTIFICATION
+    steps = list(Step)
+    return steps[0] if known.step is None else steps[min(steps.index(known.step) + 1, 8)]
+
+
+def _last_facts(operation: Operation, parameters: dict[str, Any]) -> dict[str, Any]:
+    done = [each for each in Step if operation.succeeded(each)]
+    if done:
+        return operation.steps[done[-1]].details
+    names = ("source_account_id", "target_account_id", "source_region", "target_region")
+    return {name: parameters[name] for name in names if name in parameters}
+
+
+def _duration(operation: Operation) -> int | None:
+    started = operation.head.started_at if operation.head else None
+    return None if started is None else round((datetime.now(UTC) - started).total_seconds())
+
+
+def _old_cluster(operation: Operation) -> str | None:
+    deletion = operation.note("deletion")
+    if deletion is not None:
+        name = final_snapshot_name(deletion["cluster_id"], operation.operation_id)
+        return f"{deletion['cluster_id']}: its deletion was begun; final snapshot {name}"
+    return None if operation.head is None else "untouched"

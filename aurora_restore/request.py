@@ -1,0 +1,267 @@
+"""The parameters of a run: what to restore into what. Also the form of the Prefect UI."""
+
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.functional_validators import AfterValidator
+
+AccountId = Annotated[str, Field(pattern=r"^\d{12}$", examples=["123456789012"])]
+Region = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", examples=["us-east-1"])]
+Identifier = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z](-?[A-Za-z0-9])*$", max_length=63),
+    AfterValidator(str.lower),
+]
+RoleName = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_$]*$", max_length=63)]
+
+
+class DatabaseRole(BaseModel):
+    """One login that the restored database shall have."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: RoleName = Field(title="Role name", description="PostgreSQL role to create or alter.")
+    secret_id: str = Field(
+        title="Secret",
+        min_length=1,
+        description="Name or ARN of the Secrets Manager secret that holds its password.",
+    )
+    access: Literal["read_only", "read_write"] = Field(
+        default="read_only", title="Access", description="What it may do in the schemas below."
+    )
+    schemas: list[str] = Field(
+        default=["public"],
+        title="Schemas",
+        min_length=1,
+        description="Schemas of the database in which it may do so.",
+    )
+
+    @model_validator(mode="after")
+    def _not_reserved(self) -> Self:
+        if self.name.startswith(("pg_", "rds")) or self.name in {"postgres", "public"}:
+            message = f"{self.name!r} is reserved by PostgreSQL or RDS; choose another role name"
+            raise ValueError(message)
+        return self
+
+
+class RestoreRequest(BaseModel):
+    """Which snapshot becomes which cluster, and how."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source_account_id: AccountId = Field(
+        title="Source account", description="AWS account that owns the snapshot."
+    )
+    source_region: Region = Field(
+        title="Source Region", description="AWS Region in which the snapshot lies."
+    )
+    snapshot_id: str | None = Field(
+        default=None,
+        title="Snapshot",
+        max_length=255,
+        pattern=r"^(rds:)?[A-Za-z](-?[A-Za-z0-9])*$",
+        description="Identifier of the cluster snapshot to restore. Leave empty to take the newest "
+        "one of the source cluster.",
+    )
+    source_cluster_id: Identifier | None = Field(
+        default=None,
+        title="Source cluster",
+        description="Take this cluster's newest snapshot. Leave empty when a snapshot is named.",
+    )
+    snapshot_type: Literal["manual", "automated"] = Field(
+        default="manual",
+        title="Newest of which type",
+        description="Which snapshots of the source cluster to choose from.",
+    )
+    max_snapshot_age_hours: int | None = Field(
+        default=None,
+        title="Oldest allowed snapshot (hours)",
+        ge=1,
+        description="Refuse a snapshot older than this.",
+    )
+    target_account_id: AccountId = Field(
+        title="Target account", description="AWS account in which this runs and restores."
+    )
+    target_region: Region = Field(
+        title="Target Region", description="AWS Region in which the cluster is restored."
+    )
+    target_cluster_id: Identifier = Field(
+        title="Target cluster", description="Identifier of the cluster that will exist afterwards."
+    )
+    replaces: Identifier | None = Field(
+        default=None,
+        title="Replaces",
+        description="Identifier of the cluster to DELETE. Empty: the one that has the target "
+        "cluster's identifier now, if any.",
+    )
+    replace: Literal["delete-first"] = Field(
+        default="delete-first",
+        title="How to replace",
+        description="delete-first: take a final snapshot, delete the old cluster, then restore.",
+    )
+    final_snapshot: bool = Field(
+        default=True,
+        title="Final snapshot",
+        description="Take a snapshot of the old cluster, and wait for it, before deleting it.",
+    )
+    target_snapshot: Identifier | None = Field(
+        default=None,
+        title="Name of the copy",
+        description="Identifier of the snapshot copy in the target account. Empty: the source "
+        "snapshot's name followed by -copy.",
+    )
+    kms_key_id: str | None = Field(
+        default=None,
+        title="KMS key",
+        min_length=1,
+        description="Key (id, ARN or alias) of the target account and Region that encrypts the "
+        "copy and the cluster. Required when the snapshot is encrypted.",
+    )
+    db_subnet_group_name: str = Field(
+        title="DB subnet group", min_length=1, description="Where the cluster lies in the network."
+    )
+    security_group_ids: list[Annotated[str, Field(pattern=r"^sg-[0-9a-f]+$")]] = Field(
+        title="Security groups",
+        min_length=1,
+        description="VPC security groups of the cluster.",
+    )
+    port: int = Field(
+        default=5432, title="Port", ge=1150, le=65535, description="Port of the endpoint."
+    )
+    instance_class: str = Field(
+        default="db.r6g.large",
+        title="Instance class",
+        pattern=r"^db\.[a-z0-9.-]+$",
+        description="Class of the writer and the readers, e.g. db.r6g.large or db.serverless.",
+    )
+    reader_count: int = Field(
+        default=0, title="Readers", ge=0, le=15, description="Instances beside the writer."
+    )
+    serverless_min_acu: float | None = Field(
+        default=None,
+        title="Serverless v2 minimum (ACU)",
+        ge=0,
+        le=256,
+        description="Required for db.serverless.",
+    )
+    serverless_max_acu: float | None = Field(
+        default=None,
+        title="Serverless v2 maximum (ACU)",
+        ge=1,
+        le=256,
+        description="Required for db.serverless.",
+    )
+    cluster_parameter_group: str | None = Field(
+        default=None,
+        title="Cluster parameter group",
+        description="Empty: the default of the engine version.",
+    )
+    instance_parameter_group: str | None = Field(
+        default=None,
+        title="Instance parameter group",
+        description="Empty: the default of the engine version.",
+    )
+    storage_type: Literal["aurora", "aurora-iopt1"] = Field(
+        default="aurora", title="Storage type", description="Standard or I/O-Optimized."
+    )
+    backup_retention_days: int = Field(
+        default=1, title="Backup retention (days)", ge=1, le=35, description="Automated backups."
+    )
+    iam_authentication: bool = Field(
+        default=False, title="IAM authentication", description="Allow logins by IAM token."
+    )
+    deletion_protection: bool = Field(
+        default=False,
+        title="Deletion protection",
+        description="Protect the new cluster. The next refresh refuses a protected cluster.",
+    )
+    log_exports: list[Literal["postgresql", "instance", "iam-db-auth-error"]] = Field(
+        default=["postgresql"], title="Log exports", description="Logs sent to CloudWatch."
+    )
+    master_secret_id: str | None = Field(
+        default=None,
+        title="Master password secret",
+        min_length=1,
+        description="Name or ARN of a secret with the master password to set. Empty: RDS makes "
+        "and rotates one.",
+    )
+    database: str = Field(
+        default="postgres",
+        title="Database",
+        min_length=1,
+        max_length=63,
+        description="Database in which the roles get their privileges.",
+    )
+    roles: list[DatabaseRole] = Field(
+        default=[], title="Roles", description="Logins the restored database shall have."
+    )
+    archive: Literal["keep", "delete"] = Field(
+        default="keep",
+        title="Archive",
+        description="Keep the snapshot copy after the restore, or delete it.",
+    )
+    archive_keep_newest: int = Field(
+        default=3,
+        title="Archived copies to keep",
+        ge=1,
+        le=90,
+        description="Older archived copies made for this target cluster are deleted.",
+    )
+    operation_id: str | None = Field(
+        default=None,
+        title="Operation",
+        max_length=128,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        description="Name of the operation in the records. Empty: made from the flow run's id.",
+    )
+
+    @property
+    def replaced_cluster_id(self) -> str:
+        """The identifier of the cluster that makes room."""
+        return self.replaces or self.target_cluster_id
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.snapshot_id is None) == (self.source_cluster_id is None):
+            raise ValueError("snapshot_id, source_cluster_id: give exactly one of the two")
+        same_place = (self.source_account_id, self.source_region) == (
+            self.target_account_id,
+            self.target_region,
+        )
+        if same_place and self.source_cluster_id in {self.target_cluster_id, self.replaces}:
+            message = (
+                f"target_cluster_id: {self.source_cluster_id!r} is the source itself; name another "
+                "target cluster, account or Region"
+            )
+            raise ValueError(message)
+        serverless = {self.serverless_min_acu is None, self.serverless_max_acu is None}
+        if serverless != {self.instance_class != "db.serverless"}:
+            message = (
+                "serverless_min_acu, serverless_max_acu: give both with instance_class "
+                "db.serverless, and neither with another class"
+            )
+            raise ValueError(message)
+        names = [role.name for role in self.roles]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"roles: {sorted(twice)} stand twice; name each role once")
+        return self
+
+
+def one_line(error: ValidationError) -> str:
+    """Return what is wrong with a request, naming each field, in one line without the values."""
+    return "; ".join(_finding(dict(each)) for each in error.errors(include_url=False))
+
+
+def _finding(error: dict[str, Any]) -> str:
+    field = ".".join(str(part) for part in error["loc"])
+    match error["type"]:
+        case "extra_forbidden":
+            problem = "unknown field; remove it or correct its name"
+        case "missing":
+            problem = "missing; give a value"
+        case "string_pattern_mismatch":
+            problem = f"malformed; it must match {error['ctx']['pattern']}"
+        case _:
+            problem = re.sub(r"^Value error, ", "", error["msg"])
+    return f"{field}: {problem}" if field else problem

@@ -1,0 +1,122 @@
+"""Account, role and Region -> AWS client. The only place where a session is made."""
+
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+import boto3
+import botocore.session
+from botocore.config import Config
+from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
+
+from aurora_restore.errors import Refused, aws_code
+from aurora_restore.request import RestoreRequest
+from aurora_restore.settings import settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_rds import RDSClient
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_sns import SNSClient
+    from mypy_boto3_sts import STSClient
+
+Service = Literal["dynamodb", "rds", "secretsmanager", "sns", "sts"]
+
+
+@overload
+def target_client(service: Literal["rds"], region: str) -> "RDSClient": ...
+@overload
+def target_client(service: Literal["dynamodb"], region: str | None = None) -> "DynamoDBClient": ...
+@overload
+def target_client(service: Literal["secretsmanager"], region: str) -> "SecretsManagerClient": ...
+@overload
+def target_client(service: Literal["sns"], region: str) -> "SNSClient": ...
+@overload
+def target_client(service: Literal["sts"], region: str) -> "STSClient": ...
+def target_client(service: Service, region: str | None = None) -> Any:
+    """Return a client of the account this runs in; without `region`, in the Region it runs in."""
+    return _client(service, region, None, None)
+
+
+@overload
+def source_client(service: Literal["rds"], request: RestoreRequest) -> "RDSClient": ...
+@overload
+def source_client(service: Literal["sts"], request: RestoreRequest) -> "STSClient": ...
+def source_client(service: Service, request: RestoreRequest) -> Any:
+    """Return a client of the source account and Region.
+
+    Its credentials come from the source role and refresh by themselves: a chained role's session
+    ends after an hour, a copy may take many. Without a source role the target account's own
+    credentials are used, which see what is shared with it.
+    """
+    known = settings()
+    elsewhere = request.source_account_id != request.target_account_id
+    role = known.source_role_arn if elsewhere else None
+    return _client(service, request.source_region, role, known.source_external_id)
+
+
+def owns_source(request: RestoreRequest) -> bool:
+    """Whether the source client acts in the account that owns the snapshot."""
+    return (
+        settings().source_role_arn is not None
+        or request.source_account_id == request.target_account_id
+    )
+
+
+def check_identity(client: "STSClient", expected_account: str, side: str) -> None:
+    """Return if the client's credentials are of the account the request claims.
+
+    Raises:
+        Refused: they are another account's, or the role may not be assumed.
+
+    Source: STS API, GetCallerIdentity.
+    """
+    try:
+        account = client.get_caller_identity()["Account"]
+    except client.exceptions.ClientError as error:
+        if aws_code(error) not in {"AccessDenied", "AccessDeniedException"}:
+            raise
+        raise Refused(
+            f"{side}_account_id {expected_account}",
+            f"its credentials were refused ({aws_code(error)})",
+            "Let the task role assume the role AURORA_RESTORE_SOURCE_ROLE_ARN (trust policy, "
+            "external id), or correct that setting.",
+        ) from error
+    if account != expected_account:
+        raise Refused(
+            f"{side}_account_id",
+            f"the request says {expected_account}, the credentials are of {account}",
+            "Correct the request, or run in the right account.",
+        )
+
+
+@cache
+def _client(
+    service: Service, region: str | None, role_arn: str | None, external_id: str | None
+) -> Any:
+    core = botocore.session.get_session()
+    if role_arn is not None:
+        extra = {"RoleSessionName": "aurora-restore"}
+        if external_id is not None:
+            extra["ExternalId"] = external_id
+        fetcher = AssumeRoleCredentialFetcher(
+            client_creator=core.create_client,
+            source_credentials=core.get_credentials(),
+            role_arn=role_arn,
+            extra_args=extra,
+        )
+        # botocore's set_credentials takes fixed keys only; those of a role must refresh.
+        core._credentials = DeferredRefreshableCredentials(  # type: ignore[attr-defined]  # noqa: SLF001
+            refresh_using=fetcher.fetch_credentials, method="assume-role"
+        )
+    # RDS really throttles ("Rate exceeded"); botocore's default gives up after two seconds.
+    # The records decide whether anything may be done at all, so they may not wait for minutes.
+    attempts = 5 if service == "dynamodb" else 10
+    return boto3.Session(botocore_session=core, region_name=region).client(
+        service,
+        config=Config(
+            retries={"mode": "standard", "total_max_attempts": attempts},
+            connect_timeout=5,
+            read_timeout=30,
+            user_agent_extra="aurora-restore",
+        ),
+    )

@@ -1,0 +1,74 @@
+"""Facts of the account this runs in: `AURORA_RESTORE_*` environment variables."""
+
+from functools import cache
+
+from pydantic import BaseModel, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from aurora_restore.details import Step
+from aurora_restore.errors import Refused
+from aurora_restore.request import one_line
+
+
+class Poll(BaseModel, frozen=True):
+    """How often to look, and when to give up."""
+
+    every: float = Field(30, gt=0, description="Seconds between two looks.")
+    give_up_after: float = Field(7200, gt=0, description="Seconds until the wait fails.")
+
+    @property
+    def retries(self) -> int:
+        """Looks after the first one; more than the deadline needs, since the deadline decides."""
+        return int(self.give_up_after / self.every * 1.5) + 10
+
+
+class Settings(BaseSettings):
+    """What the platform team fixes once, so that no request can go beyond it."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="AURORA_RESTORE_", env_nested_delimiter="__", frozen=True
+    )
+
+    state_table: str = Field(min_length=3, description="DynamoDB table of the records.")
+    topic_arn: str = Field(pattern=r"^arn:aws[a-z-]*:sns:", description="SNS topic to announce to.")
+    source_role_arn: str | None = Field(
+        None, description="Role of the source account to assume. None: the snapshot is shared."
+    )
+    source_external_id: str | None = Field(None, description="External id that role asks for.")
+    allowed_target_accounts: list[str] = Field(
+        default=[], description="Accounts that may be restored into. Empty: any."
+    )
+    allowed_target_clusters: str = Field(
+        ".*", description="Regular expression that a deleted or restored cluster's id must match."
+    )
+    copy_poll: Poll = Poll(every=30, give_up_after=12 * 3600)
+    delete_poll: Poll = Poll(every=15, give_up_after=3 * 3600)
+    restore_poll: Poll = Poll(every=15, give_up_after=4 * 3600)
+    database_poll: Poll = Poll(every=10, give_up_after=900)
+
+    def poll(self, step: Step) -> Poll:
+        """How the waits of a step are paced."""
+        match step:
+            case Step.COPY_SNAPSHOT | Step.CHECK_COPY_STATUS:
+                return self.copy_poll
+            case Step.DELETE_CLUSTER | Step.ARCHIVE_SNAPSHOT:
+                return self.delete_poll
+            case Step.SETUP_DB_USERS:
+                return self.database_poll
+            case _:
+                return self.restore_poll
+
+
+@cache
+def settings() -> Settings:
+    """Return the settings of this process, read once.
+
+    Raises:
+        Refused: a variable is missing or malformed; names each.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise Refused(
+            "environment", one_line(error), "Set AURORA_RESTORE_<NAME> for each name above."
+        ) from None

@@ -1,0 +1,78 @@
+"""HandleFailure: whatever ends a run without success is recorded and announced."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from prefect import Flow, runtime
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.logging import get_logger
+from pydantic import ValidationError
+
+from aurora_restore.announcements import Result
+from aurora_restore.details import Details
+from aurora_restore.endings import Ending
+from aurora_restore.endings import announce_failure as announce
+from aurora_restore.errors import RestoreError, describe
+from aurora_restore.request import RestoreRequest, one_line
+from tasks.hooks import recall
+
+logger = get_logger(__name__)
+
+
+def operation_id_of(flow_run_id: object, parameters: dict[str, Any]) -> str:
+    """Return the operation a flow run works on: the request's, or one named after the run."""
+    return str(parameters.get("operation_id") or f"op-{flow_run_id}")
+
+
+@contextmanager
+def failure_announced(request: RestoreRequest) -> Iterator[None]:
+    """Record and announce an error of the flow's body before Prefect hears of it.
+
+    A hook alone would not do: when Prefect's API is gone at the end of a run, none is called.
+    BaseException passes: Prefect's own control flow travels there.
+    """
+    try:
+        yield
+    except Exception as error:
+        run_id = runtime.flow_run.id
+        _announce(run_id, "FAILED", describe(error), request.model_dump(mode="json"))
+        raise
+
+
+def announce_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001
+    """Flow hook for failed, crashed and cancelled runs. The names are those Prefect calls it by.
+
+    Does nothing for a run that has announced its end itself.
+    """
+    parameters = dict(flow_run.parameters.get("request") or {})
+    result: Result = (
+        "CANCELLED" if state.is_cancelled() else "CRASHED" if state.is_crashed() else "FAILED"
+    )
+    _announce(flow_run.id, result, _error_of(state, parameters), parameters)
+
+
+def _error_of(state: State[Any], parameters: dict[str, Any]) -> dict[str, Any]:
+    try:
+        RestoreRequest.model_validate(parameters)
+    except ValidationError as invalid:
+        return {"type": "InvalidRequest", "message": f"request: {one_line(invalid)}"}
+    return {"type": state.name or state.type.value, "message": (state.message or "")[:2000]}
+
+
+def _announce(
+    flow_run_id: object, result: Result, error: dict[str, Any], parameters: dict[str, Any]
+) -> None:
+    known: Details | None = recall(flow_run_id)
+    ending = Ending(
+        operation_id=operation_id_of(flow_run_id, parameters),
+        result=result,
+        error=error,
+        parameters=parameters,
+        next_command=f"prefect flow-run retry {flow_run_id}",
+        known=known,
+    )
+    try:
+        announce(ending)
+    except RestoreError as failed:
+        logger.error("%s Not announced: %s", failed, ending)  # noqa: TRY400 - one line

@@ -1,0 +1,30 @@
+"""Waiting: a step that is not ready is retried by Prefect until its deadline."""
+
+from typing import Any, ParamSpec, TypeVar
+
+from prefect import Task
+from prefect.client.schemas.objects import State, TaskRun
+
+from aurora_restore.details import Step
+from aurora_restore.errors import NotReady
+from aurora_restore.settings import settings
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def polled(check: Task[P, R]) -> Task[P, R]:
+    """Return the step, looking again as often as the settings say while it is not ready.
+
+    The retries outlast the deadline: it is the step's record that ends the wait, not the counter.
+    """
+    poll = settings().poll(Step(check.name))
+    return check.with_options(retries=poll.retries, retry_delay_seconds=poll.every)
+
+
+def is_not_ready(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001
+    """Look again only while AWS or PostgreSQL is still working.
+
+    A plain function, since Prefect takes a partial or a method to mean "never retry".
+    """
+    return isinstance(state.result(raise_on_failure=False), NotReady)

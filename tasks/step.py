@@ -1,0 +1,66 @@
+"""What every step has in common: its name, its hooks, its permission to act, its deadline."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import TypeVar, get_type_hints
+
+from prefect import Task, task
+from prefect.cache_policies import NO_CACHE
+from prefect.context import TaskRunContext
+
+from aurora_restore.details import Details, Step
+from aurora_restore.errors import NotReady
+from aurora_restore.ledger import enter, still_waiting, store
+from aurora_restore.settings import settings
+from tasks.artifacts import show_progress
+from tasks.hooks import record_start, record_step
+from tasks.polling import is_not_ready
+
+B = TypeVar("B", bound=Details)
+A = TypeVar("A", bound=Details)
+
+
+def step(name: Step) -> Callable[[Callable[[B], A]], Task[[B], A]]:
+    """Return a decorator that makes a function the task of a step.
+
+    Before the function runs, the records are read: a missing predecessor's record is mended or
+    the step stops; a step that has already succeeded returns what it recorded. A NotReady becomes
+    a TimedOut once the step's deadline has passed.
+    """
+
+    def decorate(function: Callable[[B], A]) -> Task[[B], A]:
+        after: type[A] = get_type_hints(function)["return"]
+
+        @wraps(function)
+        def guarded(before: B) -> A:
+            records = store()
+            entry = enter(records, before, name)
+            if entry.done is not None:
+                return before.then(after, **entry.done.details)
+            try:
+                return function(before)
+            except NotReady as waiting:
+                if waiting.percent is not None and waiting.percent != entry.percent:
+                    records.note_progress(before.operation_id, name, waiting.percent)
+                    show_progress(name, _task_run_id(), waiting.percent, waiting.problem)
+                verdict = still_waiting(entry, settings().poll(name), waiting)
+                if verdict is waiting:
+                    raise
+                raise verdict from waiting
+
+        return task(
+            name=name.value,
+            cache_policy=NO_CACHE,
+            persist_result=False,
+            retry_condition_fn=is_not_ready,
+            on_running=[record_start],
+            on_completion=[record_step],
+            on_failure=[record_step],
+        )(guarded)
+
+    return decorate
+
+
+def _task_run_id() -> str:
+    context = TaskRunContext.get()
+    return str(context.task_run.id) if context else ""

@@ -25,12 +25,13 @@ def recall(flow_run_id: object) -> Details | None:
 
 
 def record_start(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> None:
-    """Put the record of a step that starts: IN_PROGRESS, with its predecessor's facts.
-
-    Prefect calls this for each retry too; only the first is a start.
-    """
+    """Put the record of a step that starts: IN_PROGRESS, with its predecessor's facts."""
+    if task.retries:
+        # Prefect would call this, and log it twice, at each retry of a wait of hours. A task
+        # with retries is the copy that `polled` made for this one run.
+        task.on_running_hooks = []
     known = recall(task_run.flow_run_id)
-    if known is not None and state.name == "Running" and task_run.run_count <= 1:
+    if known is not None and state.name == "Running":
         store().start(known.operation_id, Step(task.name), known.facts())
 
 

@@ -32,12 +32,11 @@ def require_available(
     """Return if `status` is available (or one of `usable`).
 
     Raises:
-        NotReady: AWS is still working.
+        NotReady: AWS is still working; carries `percent`.
         EndedBadly: the status is one that is never left.
     """
     if status == AVAILABLE or status in usable:
         return
     if is_terminal(status):
         raise EndedBadly(resource, f"status is {status!r}")
-    done = "" if percent is None else f", {percent} %"
-    raise NotReady(resource, f"status is {status!r}{done}", percent)
+    raise NotReady(resource, f"status is {status!r}", percent)

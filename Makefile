@@ -1,0 +1,57 @@
+# What a person types. `make` alone lists it.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: help demo test check bench deploy screenshot clean
+help:
+	@echo 'make demo         set up, then run a whole refresh on the sandbox'
+	@echo '                    FAIL=copy-failed  plant a failure (make failures lists them)'
+	@echo '                    KEEP=1            leave everything up and print the addresses'
+	@echo '                    OUT=folder        write records, messages and events as JSON'
+	@echo '                    SPEED=120         AWS seconds that pass in one second here'
+	@echo 'make test         set up, then run the tests'
+	@echo 'make check        ruff and mypy'
+	@echo 'make bench        measure the orchestration overhead'
+	@echo 'make failures     list the failures that can be planted'
+	@echo 'make deploy       check the environment, then register the deployments of prefect.yaml'
+	@echo 'make screenshot   take the pictures of docs/images anew (needs Chromium)'
+	@echo 'make clean        remove the virtual environment and the caches'
+
+$(READY): requirements.lock
+	@echo 'Setting up: a virtual environment in .venv (once; one to two minutes) ...'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip check --disable-pip-version-check
+	@touch $@
+
+demo: $(READY)
+	@$(BIN)/python -m demo $(if $(FAIL),--fail $(FAIL)) $(if $(KEEP),--keep) $(if $(OUT),--out $(OUT)) $(if $(SPEED),--speed $(SPEED))
+
+test: $(READY)
+	@$(BIN)/python -m pytest
+
+check: $(READY)
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+bench: $(READY)
+	@$(BIN)/python -m benchmarks.orchestration
+
+failures: $(READY)
+	@$(BIN)/python -m sandbox --failures
+
+deploy: $(READY)
+	@$(BIN)/python -m deployments.check
+	@$(BIN)/prefect --no-prompt deploy --all
+
+screenshot: $(READY)
+	@$(BIN)/python -m docs.images.take
+
+lock:
+	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements.lock
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,47 @@
+"""Checks, before `prefect deploy`, that the environment fills prefect.yaml with a valid request."""
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from aurora_restore.request import RestoreRequest, one_line
+
+PLACEHOLDER = re.compile(r"\{\{ *\$([A-Z0-9_]+) *\}\}")
+PREFECT_YAML = Path(__file__).resolve().parent.parent / "prefect.yaml"
+
+
+def problems(text: str, environment: dict[str, str]) -> list[str]:
+    """Return what keeps the deployments of a prefect.yaml from being registered, a line each.
+
+    Prefect puts an empty text in place of a variable that is not set, and goes on.
+    """
+    wanted = sorted(set(PLACEHOLDER.findall(text)))
+    missing = [name for name in wanted if not environment.get(name)]
+    if missing:
+        return [f"{name}: not set; prefect.yaml needs it" for name in missing]
+    filled = PLACEHOLDER.sub(lambda match: environment[match[1]], text)
+    found = []
+    for deployment in yaml.safe_load(filled)["deployments"]:
+        request: dict[str, Any] = deployment["parameters"]["request"]
+        try:
+            RestoreRequest.model_validate(request)
+        except ValidationError as error:
+            found.append(f"deployment {deployment['name']}: {one_line(error)}")
+    return found
+
+
+def main() -> int:
+    """Print what is wrong; return 1 if anything is."""
+    found = problems(PREFECT_YAML.read_text(), dict(os.environ))
+    for line in found:
+        sys.stderr.write(f"prefect.yaml: {line}\n")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -68,7 +68,7 @@ def subject(outcome: Outcome) -> str:
     text = f"{outcome.target.rsplit('/', 1)[-1]} {_VERB[outcome.result]}"
     if outcome.step is not None and outcome.result != "SUCCESS":
         text += f" at {outcome.step}"
-    return re.sub(r"[^\x20-\x7e]", "?", text)[:MAX_SUBJECT]
+    return re.sub(r"[^\x20-\x7e]", "?", text).strip()[:MAX_SUBJECT]
 
 
 def message(outcome: Outcome) -> str:
@@ -94,7 +94,7 @@ def message(outcome: Outcome) -> str:
         "aws_error_code": outcome.error.get("aws_error_code") if outcome.error else None,
         "next_command": outcome.next_command,
     }
-    return json.dumps(
+    body = json.dumps(
         {
             "version": "1.0",
             "source": "custom",
@@ -117,6 +117,7 @@ def message(outcome: Outcome) -> str:
         },
         ensure_ascii=False,
     )
+    return body.encode(errors="replace").decode()  # half a character could not be sent
 
 
 def attributes(outcome: Outcome) -> dict[str, dict[str, str]]:

@@ -16,6 +16,8 @@ from aurora_restore.settings import settings
 
 logger = logging.getLogger(__name__)
 
+MAX_NAME = 255  # of a parameter that may not be valid; SNS limits what is announced
+
 
 class RecordsIncomplete(RestoreError):
     """The operation is done, but its records do not say so."""
@@ -71,13 +73,15 @@ def announce_failure(ending: Ending) -> str | None:
     Raises:
         TopicUnavailable: SNS did not take it.
     """
-    records = store()
     operation_id, known, parameters = ending.operation_id, ending.known, ending.parameters
+    records: RecordStore | None = store()
+    operation = Operation(operation_id, None, {})
     try:
         operation = records.read(operation_id)
     except RecordsUnavailable as unavailable:
+        # What cannot be recorded is told all the same.
         logger.error("%s", unavailable)  # noqa: TRY400 - one line
-        operation = Operation(operation_id, None, {})
+        records = None
     if operation.note("announced") is not None or operation_id in _sent:
         return str(operation.note("announced"))
     step = _failed_step(operation, known)
@@ -97,11 +101,9 @@ def announce_failure(ending: Ending) -> str | None:
         old_cluster=_old_cluster(operation),
         next_command=ending.next_command,
     )
-    try:
+    if records is not None:
         records.fail(operation_id, step, facts, ending.error)
         records.end(operation_id, ending.result)
-    except RecordsUnavailable as unavailable:
-        logger.error("%s", unavailable)  # noqa: TRY400 - one line
     return _announce(records, outcome)
 
 
@@ -128,21 +130,16 @@ def conclude(sent: NotificationSent) -> Operation:
 _sent: set[str] = set()
 
 
-def _announce(records: RecordStore, outcome: Outcome) -> str:
+def _announce(records: RecordStore | None, outcome: Outcome) -> str:
     """Write the outcome, send it, write that it was sent."""
-    _note(records, outcome.operation_id, outcome=outcome.model_dump(mode="json"))
+    if records is not None:
+        records.note(outcome.operation_id, outcome=outcome.model_dump(mode="json"))
     topic = settings().topic_arn
     message_id = publish(target_client("sns", topic.split(":")[3]), topic, outcome)
     _sent.add(outcome.operation_id)
-    _note(records, outcome.operation_id, announced=message_id)
+    if records is not None:
+        records.note(outcome.operation_id, announced=message_id)
     return message_id
-
-
-def _note(records: RecordStore, operation_id: str, **facts: Any) -> None:
-    try:
-        records.note(operation_id, **facts)
-    except RecordsUnavailable as unavailable:
-        logger.error("%s", unavailable)  # noqa: TRY400 - one line
 
 
 def _failed_step(operation: Operation, known: Details | None) -> Step:

@@ -28,9 +28,9 @@ class StepRecord:
 
     operation_id: str
     step: str
-    status: Status
-    timestamp: str
-    details: dict[str, Any]
+    status: Status = "IN_PROGRESS"
+    timestamp: str = ""
+    details: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
     percent: int | None = None
     notes: dict[str, Any] = field(default_factory=dict)
@@ -98,7 +98,8 @@ class RecordStore:
         """
         head = self.read(operation_id).head
         digest = request_digest(request)
-        if head is not None and head.details.get("request_digest") != digest:
+        # A head item without a digest is of a run that ended before it had a valid request.
+        if head is not None and head.details.get("request_digest", digest) != digest:
             raise Refused(
                 f"operation_id {operation_id}",
                 "this operation was begun with another request",

@@ -229,7 +229,10 @@ class RestoreRequest(BaseModel):
             self.target_account_id,
             self.target_region,
         )
-        if same_place and self.source_cluster_id in {self.target_cluster_id, self.replaces}:
+        if same_place and self.source_cluster_id in {
+            self.target_cluster_id,
+            self.replaced_cluster_id,
+        }:
             message = (
                 f"target_cluster_id: {self.source_cluster_id!r} is the source itself; name another "
                 "target cluster, account or Region"
@@ -242,6 +245,10 @@ class RestoreRequest(BaseModel):
                 "db.serverless, and neither with another class"
             )
             raise ValueError(message)
+        if (self.serverless_min_acu or 0) > (self.serverless_max_acu or 0):
+            raise ValueError(
+                "serverless_min_acu: greater than serverless_max_acu; exchange the two"
+            )
         names = [role.name for role in self.roles]
         if twice := {name for name in names if names.count(name) > 1}:
             raise ValueError(f"roles: {sorted(twice)} stand twice; name each role once")
@@ -254,7 +261,7 @@ def one_line(error: ValidationError) -> str:
 
 
 def _finding(error: dict[str, Any]) -> str:
-    field = ".".join(str(part) for part in error["loc"])
+    field = ".".join(" ".join(str(part).split()) for part in error["loc"])
     match error["type"]:
         case "extra_forbidden":
             problem = "unknown field; remove it or correct its name"

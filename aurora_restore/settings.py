@@ -3,7 +3,7 @@
 from functools import cache
 
 from pydantic import BaseModel, Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from aurora_restore.details import Step
 from aurora_restore.errors import Refused
@@ -26,7 +26,7 @@ class Settings(BaseSettings):
     """What the platform team fixes once, so that no request can go beyond it."""
 
     model_config = SettingsConfigDict(
-        env_prefix="AURORA_RESTORE_", env_nested_delimiter="__", frozen=True
+        env_prefix="AURORA_RESTORE_", env_nested_delimiter="__", env_ignore_empty=True, frozen=True
     )
 
     state_table: str = Field(min_length=3, description="DynamoDB table of the records.")
@@ -68,7 +68,8 @@ def settings() -> Settings:
     """
     try:
         return Settings()
-    except ValidationError as error:
+    except (ValidationError, SettingsError) as error:
+        problem = one_line(error) if isinstance(error, ValidationError) else str(error)
         raise Refused(
-            "environment", one_line(error), "Set AURORA_RESTORE_<NAME> for each name above."
+            "environment", problem, "Set AURORA_RESTORE_<NAME> for each name above."
         ) from None

@@ -143,6 +143,7 @@ class PrefectStack:
         inherited = {name: value for name, value in os.environ.items() if not _is_foreign(name)}
         return inherited | {
             "PREFECT_HOME": str(self.home),
+            "TMPDIR": str(self.home),
             "PREFECT_API_URL": f"{self.url}/api",
             "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",

@@ -6,7 +6,7 @@ from prefect import Task
 from prefect.client.schemas.objects import State, TaskRun
 
 from aurora_restore.details import Details, Step
-from aurora_restore.errors import describe
+from aurora_restore.errors import RecordsUnavailable, describe
 from aurora_restore.ledger import store
 
 # What is known in each flow run of this process. Prefect does not tell an on_running hook its
@@ -47,5 +47,5 @@ def record_step(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> N
         return
     error = state.result(raise_on_failure=False)
     known = recall(task_run.flow_run_id)
-    if known is not None and isinstance(error, BaseException):
+    if known is not None and not isinstance(error, RecordsUnavailable):
         store().fail(known.operation_id, Step(task.name), known.facts(), describe(error))

@@ -101,6 +101,12 @@ def get_source_snapshot(rds: "RDSClient", request: RestoreRequest, *, own: bool)
     else:
         found = _newest(rds, request)
         resource = f"source_cluster_id {request.source_cluster_id}"
+        if found is None and not own:
+            raise NotFound(
+                resource,
+                "its newest snapshot cannot be told without a role in the source account",
+                "Name the snapshot in snapshot_id, or set AURORA_RESTORE_SOURCE_ROLE_ARN.",
+            )
         if found is None:
             raise NotFound(resource, f"it has no available {request.snapshot_type} snapshot")
     _require_usable(found, resource, request)
@@ -124,7 +130,10 @@ def _newest(rds: "RDSClient", request: RestoreRequest) -> Snapshot | None:
         (snapshot.created_at, snapshot.id, snapshot)
         for page in pages
         for snapshot in map(Snapshot.from_api, page["DBClusterSnapshots"])
-        if snapshot.status == AVAILABLE and snapshot.created_at is not None
+        if snapshot.status == AVAILABLE
+        and snapshot.created_at is not None
+        # Without a source role the client sees the target account's own, e.g. earlier copies.
+        and snapshot.arn.split(":")[4] == request.source_account_id
     ]
     return max(available)[2] if available else None
 
@@ -231,7 +240,7 @@ def start_copy(
     `rds` is a client of the target account and Region; the source is named by its full ARN.
 
     Raises:
-        NotReady: five copies into the Region are in flight already.
+        NotReady: five copies into the Region are in flight already, or the source is busy.
         Refused: every permitted name belongs to somebody else, or the key cannot be used.
 
     Source: RDS API, CopyDBClusterSnapshot.
@@ -271,6 +280,11 @@ def start_copy(
             "the account's quota of manual snapshots is used up",
             "Delete snapshots, or have the quota raised.",
         ) from fault
+    except (
+        rds.exceptions.InvalidDBClusterSnapshotStateFault,
+        rds.exceptions.InvalidDBClusterStateFault,
+    ) as fault:
+        raise NotReady(f"cluster snapshot {free}", "its source is busy; no copy yet") from fault
     except rds.exceptions.KMSKeyNotAccessibleFault as fault:
         raise Refused(
             f"kms_key_id {request.kms_key_id}",

@@ -1,0 +1,59 @@
+"""What every new server starts from: an initialised data folder with Aurora's roles."""
+
+from pathlib import Path
+
+from sandbox.postgres_server import ADDRESS, SUPERUSER, Data, Engine, PostgresServer
+
+CONFIGURATION = f"""
+listen_addresses = '{ADDRESS}'
+max_connections = 50
+shared_buffers = 16MB
+dynamic_shared_memory_type = mmap   # leaves nothing in /dev/shm
+fsync = off
+max_wal_size = 256MB
+password_encryption = scram-sha-256
+log_statement = ddl
+log_line_prefix = '%t:%r:%u@%d:[%p]:'
+log_timezone = UTC
+timezone = UTC
+"""
+# As on RDS, no client gets in as rdsadmin, nor into the database of that name.
+ACCESS = f"""
+local  all           {SUPERUSER}  trust
+local  replication   {SUPERUSER}  trust
+host   all           {SUPERUSER}  all  reject
+host   {SUPERUSER}   all  all  reject
+host   all           all  {ADDRESS}/32  scram-sha-256
+"""
+# Source: Aurora user guide, "Understanding the rds_superuser role": what \du lists, and that
+# rds_superuser may hand on rds_replication and rds_password.
+ROLES = (
+    "CREATE ROLE rds_superuser NOLOGIN",
+    "CREATE ROLE rds_iam NOLOGIN",
+    "CREATE ROLE rds_ad NOLOGIN",
+    "CREATE ROLE rds_password NOLOGIN",
+    "CREATE ROLE rds_replication NOLOGIN",
+    "CREATE ROLE rdsrepladmin NOLOGIN NOINHERIT REPLICATION",
+    "GRANT pg_monitor, pg_signal_backend TO rds_superuser",
+    "GRANT rds_replication, rds_password TO rds_superuser WITH ADMIN OPTION",
+    f"CREATE DATABASE {SUPERUSER}",
+)
+INITDB = ("--auth=trust", "--encoding=UTF8", "--no-sync", "--no-instructions", "--wal-segsize=1")
+
+
+def make_template(engine: Engine, major: str, folder: Path, log: Path) -> Data:
+    """Initialise `folder` and return it: a stopped server, without a master user yet."""
+    try:
+        engine.run(major, "initdb", "-U", SUPERUSER, "--locale=C.UTF-8", *INITDB, "-D", folder)
+    except RuntimeError:  # a system without that locale
+        engine.run(major, "initdb", "-U", SUPERUSER, "--locale=C", *INITDB, "-D", folder)
+    with (folder / "postgresql.conf").open("a") as file:
+        file.write(CONFIGURATION)
+    (folder / "pg_hba.conf").write_text(ACCESS)
+    server = PostgresServer(engine, Data(folder, major), log)
+    server.start()
+    with server.connect() as opened, opened.cursor() as cursor:
+        for statement in ROLES:
+            cursor.execute(statement)
+    server.stop()
+    return server.data

@@ -1,0 +1,102 @@
+"""The sandbox's process: it brings everything up, holds it together, and takes it down."""
+
+import secrets
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import Any
+
+from sandbox import failures, rds
+from sandbox.clock import Clock
+from sandbox.control import Control
+from sandbox.credentials import Credentials
+from sandbox.databases import Databases
+from sandbox.emulator import Snapshot
+from sandbox.events import EventLog
+from sandbox.faults import Faults
+from sandbox.postgres import PostgresHost
+from sandbox.server import Gateway, Server
+from sandbox.world import Builder, World
+
+ATTEMPTS = 20
+
+
+class Process:
+    """A running sandbox, within this process."""
+
+    def __init__(self, speed: float, port: int, host: Future[PostgresHost]) -> None:
+        """Build the world; time passes at `speed` from then on. `close` does not close `host`."""
+        self.world = World()
+        self.facts: dict[str, Any] = {}
+        self._speed = speed
+        self._closing: list[Callable[[], object]] = []
+        self.clock = Clock()
+        self.events = EventLog(self.clock)
+        self.faults = Faults(self.clock)
+        self.credentials = Credentials(self.clock, self.world.task_role_arn)
+        self._gateway = Gateway(self.events, self.credentials, self.faults, Control(self).answer)
+        try:
+            self._open(port, host)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, port: int, host: Future[PostgresHost]) -> None:
+        server = Server(self._gateway.answer, port)
+        self._closing.append(server.server_close)
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        self._closing.append(server.shutdown)
+        builder = Builder(self.world, server.url)
+        self.databases = Databases(host.result())
+        rds.install(self.clock, self.events, self.databases)
+        facts = builder.build(self.databases)
+        rds.tick()
+        self.databases.seal()
+        self._snapshot = Snapshot([])
+        self.events.clear()
+        self.clock.start(self._speed)
+        self.facts = facts | {"url": server.url, "container_token": secrets.token_urlsafe(18)}
+
+    def reset(self) -> None:
+        """Make the world what it was when it was ready: nothing of what happened since is left."""
+        with self._gateway.emulator.all_quiet():
+            self.clear()
+            self._settle()
+            self.databases.put_back()
+            self._snapshot.put_back()
+            self.events.clear()
+            self.clock.start(self._speed)
+
+    @staticmethod
+    def _settle() -> None:
+        """Let PostgreSQL finish what it was asked for; what fails of it is of no account now."""
+        for _ in range(ATTEMPTS):
+            with suppress(Exception):
+                rds.settle()
+                return
+
+    def plant(self, name: str, **options: Any) -> None:
+        """Plant a failure by name.
+
+        Raises:
+            ValueError: there is none of that name, or it has no such option.
+        """
+        if name not in rds.ENDINGS:
+            self.faults.plant(failures.build(name, **options))
+            return
+        try:
+            rds.plant(name, **options)
+        except TypeError as problem:
+            raise ValueError(f"{name!r}: {problem}") from None
+
+    def clear(self) -> None:
+        """Take back all planted failures."""
+        self.faults.clear()
+        rds.clear()
+
+    def close(self) -> None:
+        """Stop everything and leave nothing behind. Safe to repeat."""
+        while self._closing:
+            with suppress(Exception):
+                self._closing.pop()()

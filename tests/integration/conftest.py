@@ -1,0 +1,15 @@
+"""Fixtures that several files of these tests share."""
+
+from product_fixtures import account, admin, admin_clients, pristine, rds, source_admin
+from rds_fixtures import aurora, built
+
+__all__ = [
+    "account",
+    "admin",
+    "admin_clients",
+    "aurora",
+    "built",
+    "pristine",
+    "rds",
+    "source_admin",
+]

@@ -1,0 +1,132 @@
+"""Whole runs: the real flow, a real Prefect server, the sandbox. One server for all tests."""
+
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from prefect.events.worker import EventsWorker
+from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
+
+from aurora_restore import endings, sessions
+from aurora_restore import settings as settings_module
+from aurora_restore.details import Step
+from demo.facts import request, settings
+from demo.stack import PrefectStack
+from flows.restore import restore_aurora_cluster
+from sandbox import Sandbox
+
+POLLS = {
+    f"AURORA_RESTORE_{wait}_POLL__{name}": value
+    for wait in ("COPY", "DELETE", "RESTORE", "DATABASE")
+    for name, value in (("EVERY", "0.05"), ("GIVE_UP_AFTER", "20"))
+}
+
+
+@pytest.fixture(scope="session")
+def prefect() -> Iterator[PrefectStack]:
+    """A Prefect server on this machine."""
+    with PrefectStack({}) as stack:
+        stack.start_server()
+        stack.wait_until_ready()
+        yield stack
+        # Otherwise this process waits at its end for a server that is gone.
+        EventsWorker.drain_all(timeout=10)
+
+
+@pytest.fixture
+def account(aws: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This process is a flow run of the target account: environment, credentials, settings."""
+    for name in [each for each in os.environ if each.startswith(("AWS_", "AURORA_RESTORE_"))]:
+        monkeypatch.delenv(name)
+    for name, value in (settings(aws) | POLLS).items():
+        monkeypatch.setenv(name, value)
+    forget()
+    yield
+    forget()
+
+
+def forget() -> None:
+    """Make the process know nothing of an earlier account."""
+    sessions._client.cache_clear()
+    settings_module.settings.cache_clear()
+    endings._sent.clear()
+
+
+@dataclass
+class Run:
+    """What a run has left: its error, the records by step, the messages, the calls."""
+
+    error: BaseException | None
+    items: dict[str, dict[str, Any]]
+    messages: list[dict[str, Any]]
+    events: list[dict[str, Any]]
+
+    def statuses(self) -> dict[str, str]:
+        """The status of each step that has a record, in order."""
+        return {step.value: self.items[step]["status"] for step in Step if step in self.items}
+
+    def context(self) -> dict[str, str]:
+        """What the one message says to machines."""
+        [message] = self.messages
+        return json.loads(message["Message"])["metadata"]["additionalContext"]
+
+    def changes(self) -> list[str]:
+        """The RDS operations that change something, in the order of their calls."""
+        return [
+            event["operation"]
+            for event in self.events
+            if event["kind"] == "call"
+            and event["service"] == "rds"
+            and event["result"] == "ok"
+            and not event["operation"].startswith(("Describe", "List"))
+        ]
+
+
+@pytest.fixture
+def refresh(aws: Sandbox, account: None, prefect: PrefectStack) -> Callable[..., Run]:
+    """Run the flow to its end, whatever that is; wishes change the request."""
+
+    def run(
+        operation_id: str = "op-001", api_url: str = f"{prefect.url}/api", **wishes: Any
+    ) -> Run:
+        error = None
+        with temporary_settings({PREFECT_API_URL: api_url, PREFECT_LOGGING_TO_API_ENABLED: False}):
+            try:
+                restore_aurora_cluster(request(aws, operation_id=operation_id, **wishes))
+            except Exception as failed:  # noqa: BLE001 - the test looks at it
+                error = failed
+        return Run(
+            error,
+            {item["step"]: item for item in aws.items(operation_id)},
+            aws.messages(),
+            aws.events(),
+        )
+
+    return run
+
+
+@pytest.fixture
+def during() -> Iterator[Callable[[Callable[[], None]], None]]:
+    """Do something from another thread while the flow runs; an error there fails the test."""
+    threads: list[threading.Thread] = []
+    errors: list[BaseException] = []
+
+    def start(act: Callable[[], None]) -> None:
+        def guarded() -> None:
+            try:
+                act()
+            except BaseException as error:  # noqa: BLE001 - reported below
+                errors.append(error)
+
+        thread = threading.Thread(target=guarded)
+        thread.start()
+        threads.append(thread)
+
+    yield start
+    for thread in threads:
+        thread.join(timeout=60)
+    assert not errors, errors

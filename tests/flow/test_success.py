@@ -1,0 +1,233 @@
+"""Runs that end well."""
+
+import json
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from aurora_restore.details import Step
+from sandbox import Sandbox
+
+SPEC = json.loads((Path(__file__).parent.parent / "data" / "state-flow.json").read_text())
+
+
+def test_a_refresh_leaves_nine_success_records_and_one_message(refresh):
+    """
+    Every box of the diagram has its record, and success is announced once.
+    """
+    run = refresh()
+
+    assert run.error is None
+    assert run.statuses() == {step.value: "SUCCESS" for step in Step}
+    assert run.items["operation"]["status"] == "SUCCESS"
+    assert run.context()["result"] == "SUCCESS"
+    assert run.context()["target"] == "987654321098/us-west-2/staging"
+    for step in Step:
+        assert [entry["status"] for entry in run.items[step]["history"]] == [
+            "IN_PROGRESS",
+            "SUCCESS",
+        ]
+
+
+def test_records_of_the_spec_s_operation_are_the_spec_s(refresh, aws: Sandbox):
+    """
+    With the spec's names, accounts and Regions the six records have its keys and its values.
+    """
+    rds = aws.client("rds")
+    make_cluster(aws, "old-cluster-id")
+
+    run = refresh(target_cluster_id="new-cluster-id", replaces="old-cluster-id")
+
+    assert run.error is None
+    chosen_by_aws = {
+        "copy_status": {"creating", "copying", "available"},
+        "restore_status": {"creating", "available"},
+    }
+    for example in SPEC:
+        record = run.items[example["step"]]
+        assert set(record) >= {"operation_id", "step", "status", "timestamp", "details"}
+        assert (record["operation_id"], record["status"]) == ("op-001", "SUCCESS")
+        details = record["details"]
+        assert set(details) == set(example["details"])
+        for key, value in example["details"].items():
+            if key in chosen_by_aws:
+                assert details[key] in chosen_by_aws[key]
+            elif key == "copy_snapshot_id":
+                assert details[key] == "daily-backup-2024-03-20-copy"
+            elif key == "cluster_endpoint":
+                assert details[key].startswith("new-cluster-id.cluster-")
+            elif key in {"vpc_id", "subnet_ids", "security_group_ids"}:
+                assert details[key] == aws.facts[key] or sorted(aws.facts[key]) == details[key]
+            elif key == "cluster_port":
+                assert details[key] == aws.facts["postgres_port"]
+            else:
+                assert details[key] == value, key
+    left = {each["DBClusterIdentifier"] for each in rds.describe_db_clusters()["DBClusters"]}
+    assert left == {"new-cluster-id", "staging"}
+
+
+def test_the_restored_database_is_the_source_s(refresh, aws: Sandbox):
+    """
+    The endpoint serves the source's rows over TLS to the role of the request, and the old
+    cluster's rows are gone.
+    """
+    run = refresh()
+
+    details = run.items[Step.SEND_NOTIFICATION]["details"]
+    with login(aws, details, "reporting", "reporting_secret_arn") as database:
+        cursor = database.cursor()
+        cursor.execute("SELECT count(*) FROM sales.orders")
+        [rows] = cursor.fetchone()
+        cursor.execute("SELECT to_regclass('public.old_marker')")
+        assert cursor.fetchone() == (None,)
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            cursor.execute("DELETE FROM sales.orders")
+    assert rows > 100_000
+
+
+def test_the_order_of_the_calls_is_the_diagram_s(refresh):
+    """
+    Share, copy, final snapshot, readers, writer, cluster, restore, instances, password, tags.
+    """
+    run = refresh()
+
+    assert run.changes() == [
+        "ModifyDBClusterSnapshotAttribute",
+        "CopyDBClusterSnapshot",
+        "CreateDBClusterSnapshot",
+        "DeleteDBInstance",
+        "DeleteDBInstance",
+        "DeleteDBCluster",
+        "RestoreDBClusterFromSnapshot",
+        "CreateDBInstance",
+        "CreateDBInstance",
+        "ModifyDBCluster",
+        "AddTagsToResource",
+    ]
+
+
+def test_a_second_refresh_replaces_the_first_one_s_cluster(refresh, aws: Sandbox):
+    """
+    The same request again is another operation: it deletes what the first one made, and its
+    copy has a name of its own.
+    """
+    first = refresh("op-001")
+    second = refresh("op-002")
+
+    assert (first.error, second.error) == (None, None)
+    details = second.items[Step.SEND_NOTIFICATION]["details"]
+    assert details["deleted_cluster_id"] == "staging"
+    assert details["copy_snapshot_id"] == "daily-backup-2024-03-20-copy-op002"
+    [cluster] = aws.client("rds").describe_db_clusters()["DBClusters"]
+    tags = {tag["Key"]: tag["Value"] for tag in cluster["TagList"]}
+    assert tags["aurora-restore:operation-id"] == "op-002"
+
+
+def test_with_nothing_to_replace_nothing_is_deleted(refresh):
+    """
+    A target identifier that is free is restored into, and the record says that none was deleted.
+    """
+    run = refresh(target_cluster_id="copy-for-team-a")
+
+    assert run.error is None
+    assert run.items[Step.DELETE_CLUSTER]["details"]["deleted_cluster_id"] is None
+    assert not [change for change in run.changes() if change.startswith("Delete")]
+
+
+def test_the_same_operation_again_is_refused(refresh):
+    """
+    An operation that has succeeded is not done twice.
+    """
+    refresh()
+
+    again = refresh()
+
+    assert "this operation has already succeeded" in str(again.error)
+    assert len(again.messages) == 1
+    assert again.items["operation"]["status"] == "SUCCESS"
+
+
+def test_a_failed_operation_is_continued_where_it_stopped(refresh, aws: Sandbox):
+    """
+    Running the same operation again repeats no finished step.
+    """
+    aws.plant("restore-refused")
+    failed = refresh()
+    aws.clear()
+
+    resumed = refresh()
+
+    assert failed.error is not None
+    assert resumed.error is None
+    assert resumed.statuses() == {step.value: "SUCCESS" for step in Step}
+    assert resumed.changes().count("CopyDBClusterSnapshot") == 1
+    assert resumed.changes().count("DeleteDBCluster") == 1
+    assert len(resumed.items[Step.COPY_SNAPSHOT]["history"]) == 2
+
+
+def test_a_named_secret_s_password_is_the_master_s_afterwards(refresh, aws: Sandbox):
+    """
+    With a master secret of its own the cluster takes that password, not one that RDS makes.
+    """
+    run = refresh(master_secret_id=aws.facts["master_secret_arn"])
+
+    assert run.error is None
+    details = run.items[Step.SEND_NOTIFICATION]["details"]
+    with login(aws, details, "postgres", "master_secret_arn") as database:
+        cursor = database.cursor()
+        cursor.execute("SELECT current_user")
+        assert cursor.fetchone() == ("postgres",)
+
+
+@pytest.mark.parametrize("failure", ["throttling", "copies-in-flight", "dynamodb-throttled"])
+def test_what_heals_by_itself_costs_only_time(refresh, aws: Sandbox, failure: str):
+    """
+    Throttling and quotas of things in flight slow a run down and do not fail it.
+    """
+    aws.plant(failure)
+
+    run = refresh()
+
+    assert run.error is None
+    assert all(fault["struck"] for fault in aws.planted())
+
+
+def make_cluster(aws: Sandbox, cluster_id: str, **options: object) -> None:
+    """Make a cluster with a writer that may be replaced, ready."""
+    rds = aws.client("rds")
+    rds.create_db_cluster(
+        DBClusterIdentifier=cluster_id,
+        Engine="aurora-postgresql",
+        MasterUsername="postgres",
+        MasterUserPassword="not-a-secret-1",
+        DBSubnetGroupName=aws.facts["subnet_group"],
+        VpcSecurityGroupIds=aws.facts["security_group_ids"],
+        Port=aws.facts["postgres_port"],
+        Tags=[{"Key": "aurora-restore:managed", "Value": "true"}],
+        **options,
+    )
+    aws.advance(3600)
+    rds.create_db_instance(
+        DBInstanceIdentifier=f"{cluster_id}-1",
+        DBClusterIdentifier=cluster_id,
+        DBInstanceClass=aws.facts["instance_class"],
+        Engine="aurora-postgresql",
+    )
+    aws.advance(3600)
+
+
+def login(aws: Sandbox, details: dict, user: str, secret: str) -> "psycopg2.extensions.connection":
+    """Connect to the restored cluster as a client would: by its endpoint, over verified TLS."""
+    secrets = aws.client("secretsmanager")
+    content = secrets.get_secret_value(SecretId=aws.facts[secret])["SecretString"]
+    return psycopg2.connect(
+        host=details["cluster_endpoint"],
+        hostaddr=aws.env["PGHOSTADDR"],
+        port=details["cluster_port"],
+        dbname="postgres",
+        user=user,
+        password=json.loads(content)["password"],
+        sslmode="verify-full",
+        sslrootcert=aws.env["PGSSLROOTCERT"],
+    )

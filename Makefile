@@ -38,7 +38,7 @@ check: $(READY)
 	@$(BIN)/mypy
 
 bench: $(READY)
-	@$(BIN)/python -m benchmarks.orchestration
+	@PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL=ERROR $(BIN)/python -m benchmarks.orchestration
 
 failures: $(READY)
 	@$(BIN)/python -m sandbox --failures

@@ -9,7 +9,6 @@ from aurora_restore.announcements import Outcome, Result, publish, target_name
 from aurora_restore.details import Details, NotificationSent, SnapshotArchived, Step
 from aurora_restore.errors import RecordsUnavailable, RestoreError
 from aurora_restore.ledger import store
-from aurora_restore.rds.snapshots import final_snapshot_name
 from aurora_restore.records import Operation, RecordStore
 from aurora_restore.sessions import target_client
 from aurora_restore.settings import settings
@@ -33,6 +32,8 @@ def announce_success(archived: SnapshotArchived) -> str:
     """
     records = store()
     operation = records.read(archived.operation_id)
+    if operation.note("announced") is not None:
+        return str(operation.note("announced"))
     outcome = Outcome(
         operation_id=archived.operation_id,
         result="SUCCESS",
@@ -74,10 +75,11 @@ def announce_failure(ending: Ending) -> str | None:
         TopicUnavailable: SNS did not take it.
     """
     operation_id, known, parameters = ending.operation_id, ending.known, ending.parameters
-    records: RecordStore | None = store()
+    table = store()
+    records: RecordStore | None = table
     operation = Operation(operation_id, None, {})
     try:
-        operation = records.read(operation_id)
+        operation = table.read(operation_id)
     except RecordsUnavailable as unavailable:
         # What cannot be recorded is told all the same.
         logger.error("%s", unavailable)  # noqa: TRY400 - one line
@@ -90,10 +92,10 @@ def announce_failure(ending: Ending) -> str | None:
         operation_id=operation_id,
         result=ending.result,
         target="/".join(
-            str(parameters.get(name, "?"))
+            _text(parameters.get(name))
             for name in ("target_account_id", "target_region", "target_cluster_id")
         ),
-        snapshot=str(parameters.get("snapshot_id") or parameters.get("source_cluster_id") or "?"),
+        snapshot=_text(parameters.get("snapshot_id") or parameters.get("source_cluster_id")),
         data_from=known.data_from if known is not None else None,
         duration_seconds=_duration(operation),
         step=step,
@@ -101,9 +103,13 @@ def announce_failure(ending: Ending) -> str | None:
         old_cluster=_old_cluster(operation),
         next_command=ending.next_command,
     )
-    if records is not None:
-        records.fail(operation_id, step, facts, ending.error)
-        records.end(operation_id, ending.result)
+    try:
+        if records is not None:
+            records.fail(operation_id, step, facts, ending.error)
+            records.end(operation_id, ending.result)
+    except RecordsUnavailable as unavailable:
+        logger.error("%s", unavailable)  # noqa: TRY400 - one line
+        records = None
     return _announce(records, outcome)
 
 
@@ -142,6 +148,11 @@ def _announce(records: RecordStore | None, outcome: Outcome) -> str:
     return message_id
 
 
+def _text(parameter: object) -> str:
+    """A parameter that may not be valid, as a message can carry it."""
+    return str(parameter or "?").encode(errors="replace").decode()[:MAX_NAME]
+
+
 def _failed_step(operation: Operation, known: Details | None) -> Step:
     if known is None:
         return operation.first_unfinished or Step.SEND_NOTIFICATION
@@ -165,6 +176,7 @@ def _duration(operation: Operation) -> int | None:
 def _old_cluster(operation: Operation) -> str | None:
     deletion = operation.note("deletion")
     if deletion is not None:
-        name = final_snapshot_name(deletion["cluster_id"], operation.operation_id)
-        return f"{deletion['cluster_id']}: its deletion was begun; final snapshot {name}"
+        done = "deleted" if operation.succeeded(Step.DELETE_CLUSTER) else "its deletion was begun"
+        final = deletion.get("final_snapshot_id") or "not asked for"
+        return f"{deletion['cluster_id']}: {done}; final snapshot {final}"
     return None if operation.head is None else "untouched"

@@ -91,7 +91,9 @@ def still_waiting(entry: Entry, poll: Poll, waiting: NotReady) -> NotReady | Tim
     return TimedOut(waiting.resource, f"gave up after {waited}: {waiting.problem}")
 
 
-def intend_deletion(operation_id: str, cluster: Cluster) -> None:
+def intend_deletion(
+    operation_id: str, cluster: Cluster, final_snapshot_id: str | None = None
+) -> None:
     """Record which cluster is about to be deleted, before the first call that does so.
 
     Raises:
@@ -100,9 +102,12 @@ def intend_deletion(operation_id: str, cluster: Cluster) -> None:
     records = store()
     noted = records.read(operation_id).note("deletion")
     if noted is None:
-        records.note(
-            operation_id, deletion={"cluster_id": cluster.id, "resource_id": cluster.resource_id}
-        )
+        deletion = {
+            "cluster_id": cluster.id,
+            "resource_id": cluster.resource_id,
+            "final_snapshot_id": final_snapshot_id,
+        }
+        records.note(operation_id, deletion=deletion)
     elif noted["resource_id"] != cluster.resource_id:
         raise Refused(
             f"cluster {cluster.id}",

@@ -138,7 +138,14 @@ class RecordStore:
 
     def note_progress(self, operation_id: str, step: Step, percent: int) -> None:
         """Keep how far a wait has come (0 to 100) on the step's record."""
-        self._update(operation_id, step, "SET #percent = :percent", {"percent": percent})
+        with suppress(_AlreadySo):
+            self._update(
+                operation_id,
+                step,
+                "SET #percent = :percent",
+                {"percent": percent},
+                condition="attribute_exists(operation_id)",
+            )
 
     def note(self, operation_id: str, **facts: Any) -> None:
         """Add facts to the head item: the outcome, whether it was announced, the data's age."""

@@ -146,9 +146,9 @@ def _refresh(
         console.print(said)
     report.show_messages(console, aws.messages()[told:])
     console.print(
-        f"The run's {footprint.processes} processes took {footprint.peak_mib:.0f} MiB together at "
-        f"most; {report.seconds_to_first_step(items, footprint.started_at):.1f} s from their start "
-        "to the first step."
+        f"Peak memory of the flow run, all processes together: {footprint.peak_mib:.0f} MiB. "
+        f"From its start to its first step: "
+        f"{report.seconds_to_first_step(items, footprint.started_at):.1f} s."
     )
     if options.out:
         report.write_files(options.out, aws, operation_id)

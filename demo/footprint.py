@@ -15,7 +15,6 @@ class Footprint:
 
     def __init__(self, worker_pid: int) -> None:
         self.peak_mib = 0.0
-        self.processes = 0
         self.started_at: float | None = None
         self._worker = psutil.Process(worker_pid)
         self._stop = threading.Event()
@@ -29,14 +28,12 @@ class Footprint:
 
     def _sample(self) -> None:
         while not self._stop.wait(0.1):
-            total, count = 0.0, 0
+            total = 0.0
             with suppress(psutil.NoSuchProcess):
                 for each in self._worker.children(recursive=True):
                     with suppress(psutil.NoSuchProcess):
                         total += each.memory_info().rss / 2**20
-                        count += 1
                         started = each.create_time()
                         if self.started_at is None or started < self.started_at:
                             self.started_at = started
             self.peak_mib = max(self.peak_mib, total)
-            self.processes = max(self.processes, count)

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -116,14 +117,9 @@ class PrefectStack:
 
     def close(self) -> None:
         """End every process and remove every file."""
-        for process in reversed(self._processes):
-            _end(process)
+        _end(self._processes)
         self._processes.clear()
         shutil.rmtree(self.home, ignore_errors=True)
-
-    def stop_server(self) -> None:
-        """End the server alone, as an outage would."""
-        _end(self._processes.pop(0))
 
     def _start(self, name: str, *arguments: str) -> None:
         with (self.home / f"{name}.log").open("wb") as log:
@@ -173,14 +169,13 @@ def _is_foreign(variable: str) -> bool:
     return variable.startswith(("PREFECT_", "AWS_ACCESS", "AWS_SECRET", "AWS_SESSION", "AWS_PROF"))
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a process and whatever it has started."""
-    for ending in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, ending)
-        except ProcessLookupError:
-            return
-        try:
-            process.wait(timeout=8)
-        except subprocess.TimeoutExpired:
-            continue
+def _end(processes: Sequence["subprocess.Popen[bytes]"]) -> None:
+    """End processes and whatever they have started, together: first asked, then forced."""
+    for ending, patience in ((signal.SIGTERM, 5), (signal.SIGKILL, 5)):
+        for process in processes:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, ending)
+        deadline = time.monotonic() + patience
+        for process in processes:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=max(0.0, deadline - time.monotonic()))

@@ -10,17 +10,16 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, suppress
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 from sandbox.environment import environment
 from sandbox.postgres import PostgresHost
 
 IDLE_SECONDS = 0.5
+ATTEMPTS = 20
 DESCRIPTION = """\
 AWS on this machine: two accounts, an Aurora cluster in each with a real PostgreSQL behind its
 endpoint, and what a restore between them needs. Listens on 127.0.0.1 only; Ctrl-C ends it and
@@ -52,55 +51,83 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main() -> int:
-    """Run until told to end."""
+    """Run until told to end; return the exit code."""
     options = parse()
     if options.speed <= 0:
         say("--speed must be greater than 0")
         return 2
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _end)
-    if options.ready_fd is not None:
-        threading.Thread(target=_end_with_parent, daemon=True).start()
     if options.failures:
         return list_failures()
-    # PostgreSQL prepares its first data folder while this process still imports moto.
-    with ThreadPoolExecutor(1) as pool, closing(Opening(pool)) as opening:
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: ended.set())
+    return Run(options, ended).until_ended()
+
+
+class Run:
+    """The sandbox in this process. It is built in a thread: so a signal is heard at any moment."""
+
+    def __init__(self, options: argparse.Namespace, ended: threading.Event) -> None:
+        self._ended = ended
+        self._options = options
+        self._code = 0
+        self._root = Path(tempfile.mkdtemp(prefix="aurora-restore-"))
+        self._host = PostgresHost(self._root)
+        self._pool = ThreadPoolExecutor(1)
+
+    def until_ended(self) -> int:
+        """Build it, wait for the end, leave nothing behind; return the exit code."""
+        threading.Thread(target=self._build, daemon=True).start()
+        if self._options.ready_fd is not None:
+            threading.Thread(target=self._end_with_parent, daemon=True).start()
+        while not self._ended.wait(IDLE_SECONDS):
+            pass
+        self._host.close()
+        self._pool.shutdown(cancel_futures=True)
+        for _ in range(ATTEMPTS):  # a copy of data may just be under way
+            shutil.rmtree(self._root, ignore_errors=True)
+            if not self._root.exists():
+                break
+            time.sleep(0.1)
+        return self._code
+
+    def _build(self) -> None:
+        # PostgreSQL prepares its first data folder while moto is still being imported.
+        host = self._pool.submit(self._prepare)
         from sandbox.control import describe_failures  # noqa: PLC0415
         from sandbox.process import Process  # noqa: PLC0415
 
-        if unknown := set(options.plant) - describe_failures().keys():
-            say(f"There is no failure {', '.join(map(repr, sorted(unknown)))}; see --failures.")
-            return 2
-        began = time.monotonic()
-        process = Process(options.speed, options.port, opening.host)
         try:
-            for name in options.plant:
+            if unknown := set(self._options.plant) - describe_failures().keys():
+                say(f"There is no failure {', '.join(map(repr, sorted(unknown)))}; see --failures.")
+                self._code = 2
+                self._ended.set()
+                return
+            began = time.monotonic()
+            process = Process(self._options.speed, self._options.port, host)
+            for name in self._options.plant:
                 process.plant(name)
-            present(process.facts, options, time.monotonic() - began)
-            while True:  # a signal's handler ends it
-                time.sleep(IDLE_SECONDS)
-        finally:
-            process.close()
+            present(process.facts, self._options, time.monotonic() - began)
+        except Exception:  # noqa: BLE001  whoever started it has to know
+            if not self._ended.is_set():
+                traceback.print_exc()
+            self._code = 1
+            self._ended.set()
 
+    def _prepare(self) -> PostgresHost:
+        self._host.create(
+            "first",
+            master_username="postgres",
+            master_password="-",  # noqa: S106  dropped at once
+            database=None,
+        )
+        self._host.drop("first")
+        return self._host
 
-class Opening:
-    """The PostgreSQL host, in the making."""
-
-    def __init__(self, pool: ThreadPoolExecutor) -> None:
-        self._root = Path(tempfile.mkdtemp(prefix="aurora-restore-"))
-        self.host: Future[PostgresHost] = pool.submit(self._open)
-
-    def _open(self) -> PostgresHost:
-        host = PostgresHost(self._root)
-        host.create("first", master_username="postgres", master_password="-", database=None)  # noqa: S106  dropped at once
-        host.drop("first")
-        return host
-
-    def close(self) -> None:
-        """End it, also before it is ready, and remove its folder."""
-        with suppress(Exception):
-            self.host.result().close()
-        shutil.rmtree(self._root, ignore_errors=True)
+    def _end_with_parent(self) -> None:
+        """End when standard input closes: the parent holds its other end."""
+        sys.stdin.buffer.read()
+        self._ended.set()
 
 
 def list_failures() -> int:
@@ -153,22 +180,7 @@ def say(text: str, end: str = "\n") -> None:
     sys.stdout.flush()
 
 
-def _end(_number: int, _frame: FrameType | None) -> NoReturn:
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    raise SystemExit(0)
-
-
-def _end_with_parent() -> None:
-    """End when standard input closes: the parent holds its other end."""
-    sys.stdin.buffer.read()
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
 if __name__ == "__main__":
-    try:
-        code = main()
-    except SystemExit as ended:
-        code = ended.code if isinstance(ended.code, int) else 1
+    code = main()
     sys.stdout.flush()
     os._exit(code)  # all is tidied up; taking the emulator's objects apart would only take time

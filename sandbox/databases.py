@@ -6,12 +6,16 @@ from pathlib import Path
 
 from sandbox.postgres import PostgresHost
 
-POSITION = "SELECT pg_current_wal_insert_lsn()::text"
+# Moves on with every transaction that writes anything, and with nothing else (unlike the end of
+# the log, where checkpoints write as well); transactions still open that have written count too.
+POSITION = """
+    SELECT pg_current_snapshot()::text, (SELECT count(backend_xid) FROM pg_stat_activity)
+"""
 
 
 @dataclass(frozen=True)
 class _Kept:
-    """A server as it was: its copy, its end of the log, its endpoint names (if it ran)."""
+    """A server as it was: its copy, how far its transactions had come, its endpoint names."""
 
     copy: str
     position: str
@@ -142,4 +146,4 @@ class Databases:
         return key in self._running and self._position(key) == self._kept[key].position
 
     def _position(self, key: str) -> str:
-        return str(self._host.run_sql(key, POSITION)[0][0])
+        return str(self._host.run_sql(key, POSITION)[0])

@@ -129,7 +129,8 @@ class Snapshot:
     def put_back(self) -> None:
         """Make moto's state what it was."""
         for backends in _in_use():
-            backends.clear()
+            for regions in backends.values():
+                regions.clear()  # emptied, not replaced: moto's caches hold them for ever
         reset_model_data()
         for backends, accounts in zip(self._dicts, self._copy(self._state), strict=True):
             for account, regions in accounts.items():

@@ -11,6 +11,7 @@ shared_buffers = 16MB
 dynamic_shared_memory_type = mmap   # leaves nothing in /dev/shm
 fsync = off
 max_wal_size = 256MB
+autovacuum = off                    # what writes is a client, else nothing has changed
 password_encryption = scram-sha-256
 log_statement = ddl
 log_line_prefix = '%t:%r:%u@%d:[%p]:'

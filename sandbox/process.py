@@ -1,8 +1,7 @@
-"""The sandbox's process: it brings everything up, holds it together, and takes it down."""
+"""The sandbox's process: it brings everything up and holds it together."""
 
 import secrets
 import threading
-from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
@@ -23,30 +22,20 @@ ATTEMPTS = 20
 
 
 class Process:
-    """A running sandbox, within this process."""
+    """The running sandbox: what all requests work on."""
 
     def __init__(self, speed: float, port: int, host: Future[PostgresHost]) -> None:
-        """Build the world; time passes at `speed` from then on. `close` does not close `host`."""
+        """Build the world; time passes at `speed` from then on. It ends with the OS process."""
         self.world = World()
         self.facts: dict[str, Any] = {}
         self._speed = speed
-        self._closing: list[Callable[[], object]] = []
         self.clock = Clock()
         self.events = EventLog(self.clock)
         self.faults = Faults(self.clock)
         self.credentials = Credentials(self.clock, self.world.task_role_arn)
         self._gateway = Gateway(self.events, self.credentials, self.faults, Control(self).answer)
-        try:
-            self._open(port, host)
-        except BaseException:
-            self.close()
-            raise
-
-    def _open(self, port: int, host: Future[PostgresHost]) -> None:
         server = Server(self._gateway.answer, port)
-        self._closing.append(server.server_close)
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        self._closing.append(server.shutdown)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
         builder = Builder(self.world, server.url)
         self.databases = Databases(host.result())
         rds.install(self.clock, self.events, self.databases)
@@ -94,9 +83,3 @@ class Process:
         """Take back all planted failures."""
         self.faults.clear()
         rds.clear()
-
-    def close(self) -> None:
-        """Stop everything and leave nothing behind. Safe to repeat."""
-        while self._closing:
-            with suppress(Exception):
-                self._closing.pop()()

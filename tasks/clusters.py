@@ -21,10 +21,11 @@ def delete_cluster(copied: CopyAvailable) -> ClusterDeleted:
     rds = target_client("rds", copied.target_region)
     old = clusters.find_replaced(rds, request, operation_id)
     if old is not None:
-        ledger.intend_deletion(operation_id, old)
+        clusters.require_deletable(old)
         name = snapshots.final_snapshot_name(old.id, operation_id)
-        marks = tags.marks(operation_id, request.target_cluster_id)
-        clusters.remove(rds, old, name if request.final_snapshot else None, marks)
+        final = name if request.final_snapshot else None
+        ledger.intend_deletion(operation_id, old, final)
+        clusters.remove(rds, old, final, tags.marks(operation_id, request.target_cluster_id))
     return copied.then(ClusterDeleted, deleted_cluster_id=ledger.deleted_cluster_id(operation_id))
 
 

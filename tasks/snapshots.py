@@ -20,7 +20,7 @@ from tasks.step import step
 def check_snapshot(begun: OperationBegun) -> SnapshotFound:
     """Return once everything the run needs is found in order. Changes nothing."""
     found = preflight.check(begun)
-    store().note(begun.operation_id, data_from=str(found.data_from))
+    store().note(begun.operation_id, data_from=found.data_from and str(found.data_from))
     return found
 
 

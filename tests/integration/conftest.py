@@ -1,9 +1,18 @@
 """Fixtures that several files of these tests share."""
 
-from product_fixtures import account, admin, admin_clients, pristine, rds, source_admin
+from product_fixtures import (
+    _no_clients_are_left,
+    account,
+    admin,
+    admin_clients,
+    pristine,
+    rds,
+    source_admin,
+)
 from rds_fixtures import aurora, built
 
 __all__ = [
+    "_no_clients_are_left",
     "account",
     "admin",
     "admin_clients",

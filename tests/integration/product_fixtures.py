@@ -22,6 +22,14 @@ def forget_caches() -> None:
     sessions._client.cache_clear()  # noqa: SLF001 - the cache outlives an environment
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_clients_are_left() -> Iterator[None]:
+    """The clients of these tests are made for their sandbox, and go with it."""
+    forget_caches()
+    yield
+    forget_caches()
+
+
 @pytest.fixture
 def pristine(sandbox: Sandbox) -> Sandbox:
     """The sandbox as it was built; reset only if something was changed, since that takes time."""
@@ -47,9 +55,11 @@ def account(pristine: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sand
     }
     for name, text in (aws.env | ours).items():
         monkeypatch.setenv(name, text)
-    forget_caches()
+    # Clients are kept from test to test, since making them takes most of a test's time: they talk
+    # to the same sandbox, and are told apart by Region, role and external id.
+    settings.settings.cache_clear()
     yield aws
-    forget_caches()
+    settings.settings.cache_clear()
 
 
 @pytest.fixture

@@ -383,5 +383,6 @@ def test_password_is_in_no_log_and_no_error(
     assert word not in log
     assert word not in f"{refused.value!r} {refused.value}"
     assert "SCRAM" not in str(refused.value)
+    assert refused.value.__cause__ is None
     assert refused.value.__suppress_context__
     assert str(refused.value).startswith("role rdsadmin: permission denied")

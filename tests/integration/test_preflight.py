@@ -123,7 +123,8 @@ CASES: dict[str, Case] = {
         None,
         {"target_account_id": "111111111111"},
         (
-            "target_account_id: the request says 111111111111, the credentials are of 987654321098. "
+            "target_account_id: "
+            "the request says 111111111111, the credentials are of 987654321098. "
             "Correct the request, or run in the right account."
         ),
     ),
@@ -131,7 +132,8 @@ CASES: dict[str, Case] = {
         None,
         {"source_account_id": "111111111111"},
         (
-            "source_account_id: the request says 111111111111, the credentials are of 123456789012. "
+            "source_account_id: "
+            "the request says 111111111111, the credentials are of 123456789012. "
             "Correct the request, or run in the right account."
         ),
     ),
@@ -165,7 +167,8 @@ CASES: dict[str, Case] = {
         None,
         {"roles": [*ROLES, {"name": "other", "secret_id": "aurora-restore/none"}]},
         (
-            "roles.1.secret_id aurora-restore/none: no such secret in the target account and Region. "
+            "roles.1.secret_id aurora-restore/none: "
+            "no such secret in the target account and Region. "
             "Check the name, the account and the Region in the request."
         ),
     ),
@@ -181,7 +184,8 @@ CASES: dict[str, Case] = {
         lambda it: it.secret("plain"),
         {"roles": ROLES},
         (
-            "roles.0.secret_id aurora-restore/app: the secret is not a JSON object with a `password` "
+            "roles.0.secret_id aurora-restore/app: "
+            "the secret is not a JSON object with a `password` "
             'text. Store it as {"username": "...", "password": "..."}.'
         ),
     ),
@@ -223,7 +227,8 @@ CASES: dict[str, Case] = {
         None,
         {"replaces": "old"},
         (
-            "target_cluster_id staging: a cluster of this name exists, and `replaces` names another. "
+            "target_cluster_id staging: "
+            "a cluster of this name exists, and `replaces` names another. "
             "Name it in `replaces` to have it deleted, or choose another target_cluster_id."
         ),
     ),
@@ -247,7 +252,8 @@ CASES: dict[str, Case] = {
         lambda it: it.without_role(),
         {},
         (
-            "snapshot_id daily-backup-2024-03-20: not found, or not shared with account 987654321098 "
+            "snapshot_id daily-backup-2024-03-20: "
+            "not found, or not shared with account 987654321098 "
             "(account 123456789012, Region us-east-1). Share the snapshot, or set "
             "AURORA_RESTORE_SOURCE_ROLE_ARN."
         ),

@@ -553,6 +553,19 @@ def test_restore_that_ended_badly_is_told(  # noqa: PLR0913, PLR0917 - a row of 
     assert str(ended.value).startswith(line)
 
 
+def test_managed_secret_in_the_making_is_waited_for(rds: Any, staging: Cluster) -> None:
+    """
+    A secret of RDS's own counts only once its status is active.
+    """
+    for status, ready in {"creating": False, "rotating": False, "active": True}.items():
+        cluster = replace(staging, master_secret_arn="arn", master_secret_status=status)
+        if ready:
+            clusters._ensure_master_password(rds, cluster, None, 50)  # noqa: SLF001
+            continue
+        with pytest.raises(NotReady, match=f"its secret is '{status}'"):
+            clusters._ensure_master_password(rds, cluster, None, 50)  # noqa: SLF001
+
+
 def test_cluster_that_is_creating_gets_no_instances_yet(
     account: Sandbox, rds: Any, wanted: RestoreRequest, snapshot: str
 ) -> None:

@@ -75,6 +75,7 @@ def test_no_secret_is_in_the_event_log(aws):
     aws.client("rds").modify_db_cluster(
         DBClusterIdentifier="staging", MasterUserPassword=word, ApplyImmediately=True
     )
+    aws.advance(3600)
     aws.client("rds").modify_db_cluster(
         DBClusterIdentifier="staging", ManageMasterUserPassword=False, DeletionProtection=False
     )

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -88,6 +88,25 @@ def processes_below(*folders: Path) -> list[int]:
         if any(Path(place).is_relative_to(folder) for folder in folders):
             found.append(int(process.name))
     return found
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    """Return all files below `folder`; what is being removed meanwhile may be missing."""
+    found = {}
+    for above, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                found[Path(above, name)] = Path(above, name).read_bytes()
+    return found
+
+
+def command_lines() -> bytes:
+    """Return the arguments of all processes."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            found.append((process / "cmdline").read_bytes())
+    return b"\n".join(found)
 
 
 def shared_memory() -> set[str]:
@@ -478,9 +497,8 @@ def test_no_password_is_in_a_log_a_file_or_a_process_list(host):
         opened.commit()
     host.snapshot("logged", "logged")
 
-    home = host.logs.parent
-    texts = [path.read_bytes() for path in home.rglob("*") if path.is_file()]
-    texts += [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")]
+    texts = list(contents(host.logs.parent).values())
+    texts.append(command_lines())
 
     assert b"sent-in-plain" in host.log_file("logged").read_bytes()  # so the log would tell
     assert not any(word.encode() in text for text in texts for word in (secret, other))
@@ -500,11 +518,10 @@ def test_no_private_key_is_on_the_disk(host):
     """
     Neither the CA's key nor a certificate's stays in a file.
     """
-    folders = {host.ca_file.parent, host.logs.parent}
-    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    files = contents(host.ca_file.parent) | contents(host.logs.parent)
 
     assert host.ca_file in files
-    assert not [path for path in files if b"PRIVATE KEY" in path.read_bytes()]
+    assert not [path for path, text in files.items() if b"PRIVATE KEY" in text]
 
 
 # Snapshots

@@ -4,12 +4,20 @@ import random
 import re
 import string
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from examples import request
 
+from aurora_restore.errors import Refused
 from aurora_restore.rds.clusters import instance_names
-from aurora_restore.rds.snapshots import copy_names, final_snapshot_name, snapshot_arn
+from aurora_restore.rds.snapshots import (
+    copy_names,
+    final_snapshot_name,
+    get_source_snapshot,
+    snapshot_arn,
+)
 
 VALID = re.compile(r"[a-z](-?[a-z0-9])*")
 
@@ -123,3 +131,84 @@ def test_snapshot_of_another_account_is_named_by_its_arn(region: str, partition:
     assert snapshot_arn(request(source_region=region), "s") == (
         f"arn:{partition}:rds:{region}:123456789012:cluster-snapshot:s"
     )
+
+
+class Rds:
+    """An RDS in which every name leads to one snapshot."""
+
+    class exceptions:  # noqa: N801 - botocore's name
+        class DBClusterSnapshotNotFoundFault(Exception): ...
+
+    def __init__(self, **changes: Any) -> None:
+        self._shown = {
+            "DBClusterSnapshotIdentifier": "daily",
+            "DBClusterSnapshotArn": snapshot_arn(request(), "daily"),
+            "Status": "available",
+            "Engine": "aurora-postgresql",
+            "StorageEncrypted": True,
+            "SnapshotCreateTime": datetime.now(UTC) - timedelta(hours=30),
+        } | changes
+
+    def describe_db_cluster_snapshots(self, **_: Any) -> dict[str, Any]:
+        return {"DBClusterSnapshots": [self._shown]}
+
+
+@pytest.mark.parametrize(
+    ("shown", "wished", "line"),
+    [
+        (
+            {"Engine": "aurora-mysql"},
+            {},
+            (
+                "snapshot_id daily: its engine is 'aurora-mysql', not 'aurora-postgresql'. "
+                "Name a snapshot of an Aurora PostgreSQL cluster."
+            ),
+        ),
+        (
+            {"Status": "creating"},
+            {},
+            (
+                "snapshot_id daily: its status is 'creating'. "
+                "Wait until it is available, or name another."
+            ),
+        ),
+        (
+            {"StorageEncrypted": False},
+            {},
+            (
+                "kms_key_id: "
+                "snapshot daily is not encrypted, and AWS does not encrypt it by copying. "
+                "Leave kms_key_id out, or name an encrypted snapshot."
+            ),
+        ),
+        (
+            {},
+            {"max_snapshot_age_hours": 29},
+            (
+                "snapshot_id daily: it is 30 hours old, max_snapshot_age_hours is 29. "
+                "Take a newer snapshot, or allow an older one."
+            ),
+        ),
+    ],
+)
+def test_snapshot_that_cannot_be_used_is_refused(
+    shown: dict[str, Any], wished: dict[str, Any], line: str
+) -> None:
+    """
+    A snapshot of another engine, unfinished, too old, or not fit for the key is refused.
+    """
+    with pytest.raises(Refused) as refused:
+        get_source_snapshot(Rds(**shown), request(snapshot_id="daily", **wished), own=True)  # type: ignore[arg-type]
+
+    assert str(refused.value) == line
+
+
+def test_snapshot_that_is_young_enough_is_taken() -> None:
+    """
+    The age limit lets a younger snapshot pass; an unencrypted one passes without a key.
+    """
+    aged = request(snapshot_id="daily", max_snapshot_age_hours=31)
+    plain = request(snapshot_id="daily", kms_key_id=None)
+
+    assert get_source_snapshot(Rds(), aged, own=True).id == "daily"  # type: ignore[arg-type]
+    assert get_source_snapshot(Rds(StorageEncrypted=False), plain, own=True).id == "daily"  # type: ignore[arg-type]

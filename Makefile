@@ -48,6 +48,7 @@ deploy: $(READY)
 	@$(BIN)/prefect --no-prompt deploy --all
 
 screenshot: $(READY)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check playwright==1.65.2
 	@$(BIN)/python -m docs.images.take
 
 lock:

@@ -4,7 +4,6 @@ import argparse
 import json
 import os
 import shlex
-import shutil
 import signal
 import sys
 import tempfile
@@ -19,7 +18,6 @@ from sandbox.environment import environment
 from sandbox.postgres import PostgresHost
 
 IDLE_SECONDS = 0.5
-ATTEMPTS = 20
 DESCRIPTION = """\
 AWS on this machine: two accounts, an Aurora cluster in each with a real PostgreSQL behind its
 endpoint, and what a restore between them needs. Listens on 127.0.0.1 only; Ctrl-C ends it and
@@ -84,11 +82,6 @@ class Run:
             pass
         self._host.close()
         self._pool.shutdown(cancel_futures=True)
-        for _ in range(ATTEMPTS):  # a copy of data may just be under way
-            shutil.rmtree(self._root, ignore_errors=True)
-            if not self._root.exists():
-                break
-            time.sleep(0.1)
         return self._code
 
     def _build(self) -> None:

@@ -15,12 +15,14 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 FAST, IMMEDIATE = signal.SIGINT, signal.SIGQUIT  # PostgreSQL's shutdown modes, as signals
 PATIENCE = 5.0  # seconds for a server to follow such a signal
+ATTEMPTS = 50
 PR_SET_PDEATHSIG = 1
 IPC_RMID = 0
 
@@ -64,7 +66,7 @@ class Keeper:
                     pipe.close()
             self._process.wait()
         for folder in self._folders:  # the keeper has done so, unless it was killed
-            shutil.rmtree(folder, ignore_errors=True)
+            remove(Path(folder))
 
     def _ask(self, order: str, **details: Any) -> Any:
         with self._lock:
@@ -154,6 +156,15 @@ def free_memory(folder: Path) -> None:
             ctypes.CDLL(None).shmctl(int(segment), IPC_RMID, None)
 
 
+def remove(folder: Path) -> None:
+    """Remove a folder, also one into which initdb or cp of a killed sandbox are still writing."""
+    for _ in range(ATTEMPTS):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.1)
+
+
 def keep(identity: Mapping[str, Any], folders: Sequence[str]) -> NoReturn:
     """Follow the orders on standard input until it closes, then leave nothing behind."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -166,7 +177,7 @@ def keep(identity: Mapping[str, Any], folders: Sequence[str]) -> NoReturn:
         servers.stop_all()
         for folder in folders:
             free_memory(Path(folder))
-            shutil.rmtree(folder, ignore_errors=True)
+            remove(Path(folder))
         os._exit(0)  # a reply that nobody reads any more must not become an error
 
 

@@ -62,7 +62,7 @@ PLANTED = [
     PLANTED,
     ids=[failure for _, failure, *_ in PLANTED],
 )
-def test_a_planted_failure_ends_the_operation_there(  # noqa: PLR0913
+def test_a_planted_failure_ends_the_operation_there(
     refresh, aws: Sandbox, monkeypatch, step, failure, options, error_type, words, code
 ):
     """

@@ -19,7 +19,7 @@ HARMLESS = "CreateSecret"  # more secrets than before disturb no test
 def forget_caches() -> None:
     """Let settings and clients be made anew from the environment."""
     settings.settings.cache_clear()
-    sessions._client.cache_clear()  # noqa: SLF001 - the cache outlives an environment
+    sessions._client.cache_clear()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -74,13 +74,13 @@ def admin_clients(sandbox: Sandbox) -> dict[str, Any]:
 
 
 @pytest.fixture
-def admin(admin_clients: dict[str, Any], pristine: Sandbox) -> Any:  # noqa: ARG001
+def admin(admin_clients: dict[str, Any], pristine: Sandbox) -> Any:
     """An administrator's RDS client of the target account, for arranging and looking."""
     return admin_clients["target"]
 
 
 @pytest.fixture
-def source_admin(admin_clients: dict[str, Any], pristine: Sandbox) -> Any:  # noqa: ARG001
+def source_admin(admin_clients: dict[str, Any], pristine: Sandbox) -> Any:
     """The same of the source account."""
     return admin_clients["source"]
 

@@ -30,7 +30,7 @@ class Snapshot:
         self._dicts: list[Any] = [rds_backends, kms_backends, secretsmanager_backends]
         self._kept = [
             backend
-            for each in BackendDict._instances  # noqa: SLF001  # there is no other list of them
+            for each in BackendDict._instances  # there is no other list of them
             if each not in self._dicts
             for regions in each.values()
             for backend in regions.values()

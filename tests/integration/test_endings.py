@@ -20,7 +20,7 @@ ERROR = {"type": "Refused", "message": "cluster staging: no."}
 
 
 @pytest.fixture
-def begun(account: Sandbox) -> OperationBegun:  # noqa: ARG001 - the environment
+def begun(account: Sandbox) -> OperationBegun:
     return ledger.begin(request(), f"op-{uuid4()}")
 
 
@@ -86,7 +86,7 @@ def test_failure_is_recorded_and_announced_once(
     "hostile", ["", None, "\n\x00", "x" * 300_000, 7, "\ud800", ["a"], {"a": 1}]
 )
 def test_run_with_impossible_parameters_is_announced(
-    account: Sandbox,  # noqa: ARG001 - the environment
+    account: Sandbox,
     told: Callable[[str], list[dict[str, Any]]],
     hostile: object,
 ) -> None:

@@ -23,13 +23,13 @@ WAITING = NotReady("cluster staging", "status is 'creating'", 20)
 
 
 @pytest.fixture
-def begun(account: Sandbox) -> OperationBegun:  # noqa: ARG001 - the environment
+def begun(account: Sandbox) -> OperationBegun:
     """An operation that has begun."""
     return ledger.begin(request(), f"op-{uuid4()}")
 
 
 @pytest.fixture
-def records(account: Sandbox) -> RecordStore:  # noqa: ARG001 - the environment
+def records(account: Sandbox) -> RecordStore:
     return ledger.store()
 
 

@@ -538,7 +538,7 @@ def test_named_secrets_password_is_set_once(
         ("instance-failed", "instance restored-1: status is 'incompatible-network'"),
     ],
 )
-def test_restore_that_ended_badly_is_told(  # noqa: PLR0913, PLR0917 - a row of the table
+def test_restore_that_ended_badly_is_told(
     account: Sandbox, rds: Any, wanted: RestoreRequest, snapshot: str, failure: str, line: str
 ) -> None:
     """
@@ -560,10 +560,10 @@ def test_managed_secret_in_the_making_is_waited_for(rds: Any, staging: Cluster) 
     for status, ready in {"creating": False, "rotating": False, "active": True}.items():
         cluster = replace(staging, master_secret_arn="arn", master_secret_status=status)
         if ready:
-            clusters._ensure_master_password(rds, cluster, None, 50)  # noqa: SLF001
+            clusters._ensure_master_password(rds, cluster, None, 50)
             continue
         with pytest.raises(NotReady, match=f"its secret is '{status}'"):
-            clusters._ensure_master_password(rds, cluster, None, 50)  # noqa: SLF001
+            clusters._ensure_master_password(rds, cluster, None, 50)
 
 
 def test_cluster_that_is_creating_gets_no_instances_yet(
@@ -589,7 +589,7 @@ def test_instance_of_another_cluster_is_not_taken_over(account: Sandbox, rds: An
     given = request(target_cluster_id="restored")
 
     with pytest.raises(Refused) as refused:
-        clusters._create_instance(rds, given, "staging-1", 0, MARKS)  # noqa: SLF001
+        clusters._create_instance(rds, given, "staging-1", 0, MARKS)
 
     assert str(refused.value) == (
         "instance staging-1: an instance of this name exists in another cluster. "

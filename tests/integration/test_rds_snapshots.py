@@ -118,7 +118,7 @@ def test_automated_snapshot_is_found_in_ones_own_account(account: Sandbox, rds: 
     assert changes(account) == []
 
 
-def test_missing_snapshot_is_told(account: Sandbox) -> None:  # noqa: ARG001 - the environment
+def test_missing_snapshot_is_told(account: Sandbox) -> None:
     """
     A snapshot that does not exist is told with account and Region.
     """
@@ -133,7 +133,7 @@ def test_missing_snapshot_is_told(account: Sandbox) -> None:  # noqa: ARG001 - t
     )
 
 
-def test_snapshot_that_is_not_shared_is_told(account: Sandbox) -> None:  # noqa: ARG001
+def test_snapshot_that_is_not_shared_is_told(account: Sandbox) -> None:
     """
     Without a source role, a snapshot that is not shared is told with both ways out.
     """
@@ -472,7 +472,7 @@ def test_copy_is_deleted_once(account: Sandbox, rds: Any, take: Callable[..., No
     assert changes(account) == ["DeleteDBClusterSnapshot"]
 
 
-def test_copy_that_is_gone_cannot_be_kept(account: Sandbox, rds: Any) -> None:  # noqa: ARG001
+def test_copy_that_is_gone_cannot_be_kept(account: Sandbox, rds: Any) -> None:
     """
     To keep what is gone is an error.
     """

@@ -312,7 +312,7 @@ def test_table_that_is_down_stops_everything(aws: Sandbox, store: RecordStore, a
     )
 
 
-def test_missing_table_is_told(aws: Sandbox, client: Any) -> None:  # noqa: ARG001 - emptied
+def test_missing_table_is_told(aws: Sandbox, client: Any) -> None:
     """
     A table that does not exist is told as such.
     """

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -286,7 +287,7 @@ def is_listening(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def processes_of(folder: Path) -> list[str]:
+def processes_of(folder: Path | str) -> list[str]:
     """The command lines of all processes that have to do with the folder."""
     found = []
     for process in Path("/proc").glob("[0-9]*/cmdline"):
@@ -369,23 +370,27 @@ def test_a_terminated_or_closed_sandbox_leaves_nothing():
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_also_one_that_is_still_being_built_leaves_nothing(number, tmp_path):
+@pytest.mark.parametrize("moment", ["initdb", "postgres -D"])
+def test_also_one_that_is_still_being_built_leaves_nothing(number, moment):
     """
     Ctrl-C and kill -9 in the middle of the start: no server and no folder stay.
     """
-    with (tmp_path / "output").open("w") as output:
-        started = subprocess.Popen(
-            [sys.executable, "-m", "sandbox"],
-            stdout=output,
-            stderr=output,
-            env=os.environ | {"TMPDIR": str(tmp_path)},
-        )
-        roots = lambda: [p for p in tmp_path.glob("aurora-restore-*") if processes_of(p)]  # noqa: E731
-        assert until(lambda: bool(roots()), PATIENCE)
-        [root] = roots()
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o711)  # else the servers' folder is elsewhere
+        with (Path(folder) / "output").open("w") as output:
+            started = subprocess.Popen(
+                [sys.executable, "-m", "sandbox"],
+                stdout=output,
+                stderr=output,
+                env=os.environ | {"TMPDIR": folder},
+            )
+            assert until(lambda: any(moment in each for each in processes_of(folder)), PATIENCE)
+            [root] = Path(folder).glob("aurora-restore-*")
 
-        started.send_signal(number)
-        started.wait(PATIENCE)
+            started.send_signal(number)
+            started.wait(PATIENCE)
 
-    assert until(lambda: not processes_of(root) and not root.exists(), END)
-    assert (tmp_path / "output").read_text() == ""
+        assert until(lambda: not processes_of(folder) and not root.exists(), 2 * END)
+        time.sleep(0.5)
+        assert not root.exists()
+        assert (Path(folder) / "output").read_text() == ""

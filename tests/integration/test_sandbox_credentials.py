@@ -45,13 +45,13 @@ def static(credentials):
 def refreshing(task, aws):
     """A session that assumes the source's role again whenever it must."""
     fetcher = AssumeRoleCredentialFetcher(
-        task._session.create_client,  # noqa: SLF001  boto3 keeps botocore's session to itself
+        task._session.create_client,
         task.get_credentials(),
         aws.facts["source_role_arn"],
         extra_args={"ExternalId": aws.facts["external_id"], "RoleSessionName": "test"},
     )
     session = botocore.session.Session()
-    session._credentials = DeferredRefreshableCredentials(  # noqa: SLF001  as botocore's docs do
+    session._credentials = DeferredRefreshableCredentials(
         fetcher.fetch_credentials, method="assume-role"
     )
     return boto3.Session(botocore_session=session, region_name="us-east-1")

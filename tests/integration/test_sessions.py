@@ -81,7 +81,7 @@ def test_credentials_outlive_the_hour_of_a_chained_role(account: Sandbox) -> Non
 
 @pytest.mark.parametrize("side", ["source", "target"])
 def test_credentials_of_another_account_are_refused(
-    account: Sandbox,  # noqa: ARG001 - the environment
+    account: Sandbox,
     side: str,
 ) -> None:
     """

@@ -144,7 +144,10 @@ def _announce(records: RecordStore | None, outcome: Outcome) -> str:
     message_id = publish(target_client("sns", topic.split(":")[3]), topic, outcome)
     _sent.add(outcome.operation_id)
     if records is not None:
-        records.note(outcome.operation_id, announced=message_id)
+        try:
+            records.note(outcome.operation_id, announced=message_id)
+        except RecordsUnavailable as unavailable:
+            logger.error("%s", unavailable)  # noqa: TRY400 - it is announced all the same
     return message_id
 
 

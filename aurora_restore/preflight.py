@@ -1,6 +1,5 @@
 """What is checked before anything is changed."""
 
-import re
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
@@ -57,6 +56,7 @@ def _check(begun: OperationBegun, account: Settings) -> SnapshotFound:
     _require_room(rds, begun)
     snapshot = snapshots.get_source_snapshot(source_client("rds", request), request, own=own)
     _require_not_source(request, snapshot)
+    _require_not_master(request, snapshot)
     return begun.then(
         SnapshotFound,
         data_from=snapshot.created_at,
@@ -83,11 +83,11 @@ def require_allowed(request: RestoreRequest, account: Settings) -> None:
             "Correct the request, or have the platform team allow the account.",
         )
     for cluster_id in {request.target_cluster_id, request.replaced_cluster_id}:
-        if not re.fullmatch(account.allowed_target_clusters, cluster_id):
+        if not account.allowed_target_clusters.fullmatch(cluster_id):
             raise Refused(
                 f"cluster {cluster_id}",
                 "its identifier does not match AURORA_RESTORE_ALLOWED_TARGET_CLUSTERS "
-                f"({account.allowed_target_clusters})",
+                f"({account.allowed_target_clusters.pattern})",
                 "Correct the request, or have the platform team allow the identifier.",
             )
 
@@ -120,3 +120,13 @@ def _require_not_source(request: RestoreRequest, snapshot: snapshots.Snapshot) -
             f"snapshot {snapshot.id} was taken from the cluster that would be deleted",
             "Name another target cluster, account or Region.",
         )
+
+
+def _require_not_master(request: RestoreRequest, snapshot: snapshots.Snapshot) -> None:
+    for number, role in enumerate(request.roles):
+        if role.name == snapshot.master_username:
+            raise Refused(
+                f"roles.{number}.name {role.name}",
+                "this is the cluster's master user",
+                "Use master_secret_id for its password, and another name for the role.",
+            )

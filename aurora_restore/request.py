@@ -30,7 +30,7 @@ class DatabaseRole(BaseModel):
     access: Literal["read_only", "read_write"] = Field(
         default="read_only", title="Access", description="What it may do in the schemas below."
     )
-    schemas: list[str] = Field(
+    schemas: list[Annotated[str, Field(pattern=r"^[^\x00]+$", max_length=63)]] = Field(
         default=["public"],
         title="Schemas",
         min_length=1,

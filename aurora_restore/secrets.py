@@ -30,6 +30,15 @@ def get_password(client: "SecretsManagerClient", secret_id: str, field: str) -> 
         answer = client.get_secret_value(SecretId=secret_id)
     except client.exceptions.ResourceNotFoundException as fault:
         raise NotFound(resource, "no such secret in the target account and Region") from fault
+    except (
+        client.exceptions.InvalidRequestException,
+        client.exceptions.InvalidParameterException,
+    ) as fault:
+        raise Refused(
+            resource,
+            f"the secret cannot be read: {fault.response['Error'].get('Message', '')}",
+            "Restore the secret, or name another.",
+        ) from fault
     except client.exceptions.ClientError as error:
         if aws_code(error) not in {"AccessDenied", "AccessDeniedException"}:
             raise

@@ -1,5 +1,6 @@
 """Facts of the account this runs in: `AURORA_RESTORE_*` environment variables."""
 
+import re
 from functools import cache
 
 from pydantic import BaseModel, Field, ValidationError
@@ -38,8 +39,9 @@ class Settings(BaseSettings):
     allowed_target_accounts: list[str] = Field(
         default=[], description="Accounts that may be restored into. Empty: any."
     )
-    allowed_target_clusters: str = Field(
-        ".*", description="Regular expression that a deleted or restored cluster's id must match."
+    allowed_target_clusters: re.Pattern[str] = Field(
+        re.compile(".*"),
+        description="Regular expression that a deleted or restored cluster's id must match.",
     )
     copy_poll: Poll = Poll(every=30, give_up_after=12 * 3600)
     delete_poll: Poll = Poll(every=15, give_up_after=3 * 3600)

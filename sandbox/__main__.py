@@ -18,6 +18,7 @@ from sandbox.environment import environment
 from sandbox.postgres import PostgresHost
 
 IDLE_SECONDS = 0.5
+ROOMY_BYTES = 4 * 2**30
 DESCRIPTION = """\
 AWS on this machine: two accounts, an Aurora cluster in each with a real PostgreSQL behind its
 endpoint, and what a restore between them needs. Listens on 127.0.0.1 only; Ctrl-C ends it and
@@ -48,6 +49,22 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def quick_folder() -> str | None:
+    """Return a folder in memory if there is a roomy one, else None: the temporary folder.
+
+    The sandbox copies whole databases; on a disk that takes up to ten times as long. TMPDIR wins.
+    """
+    if "TMPDIR" in os.environ:
+        return None
+    memory = Path("/dev/shm")  # noqa: S108  mkdtemp makes a private folder in it
+    if not (memory.is_dir() and os.access(memory, os.W_OK)):
+        return None
+    room = os.statvfs(memory)
+    if room.f_flag & os.ST_NOEXEC or room.f_bavail * room.f_frsize < ROOMY_BYTES:
+        return None
+    return str(memory)
+
+
 def main() -> int:
     """Run until told to end; return the exit code."""
     options = parse()
@@ -69,7 +86,7 @@ class Run:
         self._ended = ended
         self._options = options
         self._code = 0
-        self._root = Path(tempfile.mkdtemp(prefix="aurora-restore-"))
+        self._root = Path(tempfile.mkdtemp(prefix="aurora-restore-", dir=quick_folder()))
         self._host = PostgresHost(self._root)
         self._pool = ThreadPoolExecutor(1)
 

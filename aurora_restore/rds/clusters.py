@@ -274,7 +274,7 @@ def start_restore(
 
     Raises:
         NotReady: the snapshot or the capacity is not there just now.
-        Refused: the identifier belongs to somebody else, or AWS refuses a setting.
+        Refused: the identifier belongs to somebody else.
 
     Source: RDS API, RestoreDBClusterFromSnapshot.
     """
@@ -305,7 +305,10 @@ def start_restore(
             found = get_cluster(rds, cluster_id)
         except (
             rds.exceptions.InvalidDBClusterSnapshotStateFault,
+            rds.exceptions.InvalidDBSnapshotStateFault,
+            rds.exceptions.InvalidDBInstanceStateFault,
             rds.exceptions.InsufficientDBClusterCapacityFault,
+            rds.exceptions.InsufficientDBInstanceCapacityFault,
             rds.exceptions.InsufficientStorageClusterCapacityFault,
         ) as fault:
             raise NotReady(resource, f"AWS cannot restore it now ({aws_code(fault)})") from fault
@@ -364,7 +367,7 @@ def complete(
     for number, name in enumerate(wanted):
         if name in missing:
             _create_instance(rds, request, name, number, marks)
-    ready = 1 + sum(status == AVAILABLE for status in statuses.values())
+    ready = 1 + sum(statuses.get(name) == AVAILABLE for name in wanted)
     if missing:
         raise NotReady(
             f"cluster {cluster.id}", f"{len(missing)} instances requested", 100 * ready // parts

@@ -27,6 +27,7 @@ class Snapshot:
     type: str
     engine: str
     engine_version: str
+    master_username: str
     cluster_id: str
     encrypted: bool
     percent: int
@@ -43,6 +44,7 @@ class Snapshot:
             type=found.get("SnapshotType", "manual"),
             engine=found.get("Engine", ""),
             engine_version=found.get("EngineVersion", ""),
+            master_username=found.get("MasterUsername", ""),
             cluster_id=found.get("DBClusterIdentifier", ""),
             encrypted=found.get("StorageEncrypted", False),
             percent=found.get("PercentProgress", 0),

@@ -40,7 +40,7 @@ def main() -> int:
         prefect.start_worker()
         prefect.deploy()
         wish = json.dumps(request(aws))
-        subprocess.run(
+        subprocess.run(  # noqa: S603
             prefect_command(
                 *("deployment", "run", "restore-aurora-cluster/refresh", "--watch"),
                 *("--param", f"request={wish}"),

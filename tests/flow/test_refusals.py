@@ -57,6 +57,28 @@ def mysql_snapshot(aws: Sandbox) -> str:
     return "of-mysql"
 
 
+def snapshot_of(aws: Sandbox, master: str) -> str:
+    rds = aws.client("rds", "source")
+    rds.create_db_cluster(
+        DBClusterIdentifier="other",
+        Engine="aurora-postgresql",
+        MasterUsername=master,
+        MasterUserPassword="not-a-secret-1",
+    )
+    aws.advance(3600)
+    rds.create_db_cluster_snapshot(
+        DBClusterSnapshotIdentifier="of-other", DBClusterIdentifier="other"
+    )
+    aws.advance(3600)
+    return "of-other"
+
+
+def deleted_secret(aws: Sandbox) -> str:
+    arn = secret(aws, json.dumps({"password": "hunter2-marker"}))
+    aws.client("secretsmanager").delete_secret(SecretId=arn)
+    return arn
+
+
 Wish = Callable[[Sandbox], dict[str, Any]]
 
 # name · what is done to the sandbox, and the wishes · what the one line says: what, and the remedy
@@ -130,6 +152,20 @@ REFUSED: dict[str, tuple[Wish, str, str]] = {
         lambda aws: {"master_secret_id": secret(aws, json.dumps({"password": "hunter2-marker/@"}))},
         "RDS does not accept this password",
         "Use 8 to 41 printable ASCII characters",
+    ),
+    "role-is-the-master": (
+        lambda aws: {
+            "roles": [{"name": "master", "secret_id": aws.facts["app_secret_arn"]}],
+            "snapshot_id": snapshot_of(aws, master="master"),
+            "kms_key_id": None,
+        },
+        "roles.0.name master: this is the cluster's master user",
+        "Use master_secret_id",
+    ),
+    "secret-being-deleted": (
+        lambda aws: role(deleted_secret(aws)),
+        "the secret cannot be read",
+        "Restore the secret",
     ),
     "subnet-group-not-there": (
         lambda _aws: {"db_subnet_group_name": "nowhere"},

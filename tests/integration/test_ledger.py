@@ -217,6 +217,7 @@ def test_deletion_is_intended_once(
     assert records.read(begun.operation_id).note("deletion") == {
         "cluster_id": "staging",
         "resource_id": staging.resource_id,
+        "final_snapshot_id": None,
     }
 
 

@@ -354,17 +354,12 @@ def test_a_terminated_or_closed_sandbox_leaves_nothing():
     """
     SIGTERM ends it in seconds, with all processes, its folder and its ports; close is safe then.
     """
-    aws = Sandbox(speed=3000)
-    aws.start()
-    facts, pid = dict(aws.facts), aws.pid
+    with Sandbox(speed=3000) as aws:
+        facts = dict(aws.facts)
 
-    began = time.monotonic()
-    os.kill(pid, signal.SIGTERM)
-    ended = until(lambda: leaves_nothing(facts), END)
-    seconds = time.monotonic() - began
-    aws.close()
+        os.kill(aws.pid, signal.SIGTERM)
 
-    assert ended, seconds
+        assert until(lambda: leaves_nothing(facts), END)
     with pytest.raises((EndpointConnectionError, KeyError)):
         aws.client("sts").get_caller_identity()
 
@@ -384,11 +379,14 @@ def test_also_one_that_is_still_being_built_leaves_nothing(number, moment):
                 stderr=output,
                 env=os.environ | {"TMPDIR": folder},
             )
-            assert until(lambda: any(moment in each for each in processes_of(folder)), PATIENCE)
-            [root] = Path(folder).glob("aurora-restore-*")
+            try:
+                assert until(lambda: any(moment in each for each in processes_of(folder)), PATIENCE)
+                [root] = Path(folder).glob("aurora-restore-*")
 
-            started.send_signal(number)
-            started.wait(PATIENCE)
+                started.send_signal(number)
+                started.wait(PATIENCE)
+            finally:
+                started.kill()
 
         assert until(lambda: not processes_of(folder) and not root.exists(), 2 * END)
         time.sleep(0.5)

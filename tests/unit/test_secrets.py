@@ -22,9 +22,9 @@ class Keeper:
 
     class exceptions:  # noqa: N801 - botocore's name
         ClientError = ClientError
-        ResourceNotFoundException: ClassVar[type[ClientError]] = type(
-            "ResourceNotFoundException", (Denied,), {}
-        )
+        ResourceNotFoundException: ClassVar = type("ResourceNotFoundException", (Denied,), {})
+        InvalidRequestException: ClassVar = type("InvalidRequestException", (Denied,), {})
+        InvalidParameterException: ClassVar = type("InvalidParameterException", (Denied,), {})
 
     def __init__(self, answer: dict[str, Any] | Exception) -> None:
         self._answer = answer

@@ -65,7 +65,7 @@ def test_empty_setting_counts_as_not_set(environment: pytest.MonkeyPatch) -> Non
     known = settings()
 
     assert known.source_role_arn is None
-    assert known.allowed_target_clusters == ".*"
+    assert known.allowed_target_clusters.pattern == ".*"
     assert known.allowed_target_accounts == []
 
 

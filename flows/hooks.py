@@ -46,9 +46,11 @@ def announce_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any])
     Does nothing for a run that has announced its end itself.
     """
     parameters = dict(flow_run.parameters.get("request") or {})
-    result: Result = (
-        "CANCELLED" if state.is_cancelled() else "CRASHED" if state.is_crashed() else "FAILED"
-    )
+    result: Result = "FAILED"
+    if state.is_cancelled() or state.is_cancelling():
+        result = "CANCELLED"
+    elif state.is_crashed():
+        result = "CRASHED"
     _announce(flow_run.id, result, _error_of(state, parameters), parameters)
 
 

@@ -22,7 +22,7 @@ $(READY): requirements.lock
 	@echo 'Setting up: a virtual environment in .venv (once; one to two minutes) ...'
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip check --disable-pip-version-check
 	@touch $@
 
@@ -48,7 +48,7 @@ deploy: $(READY)
 	@$(BIN)/prefect --no-prompt deploy --all
 
 screenshot: $(READY)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check playwright==1.65.2
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check playwright==1.65.2
 	@$(BIN)/python -m docs.images.take
 
 lock:

@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from pydantic import ValidationError
+
 from aurora_restore.announcements import Outcome, Result, publish, target_name
 from aurora_restore.details import Details, NotificationSent, SnapshotArchived, Step
 from aurora_restore.errors import RecordsUnavailable, RestoreError
 from aurora_restore.ledger import store
-from aurora_restore.records import Operation, RecordStore
+from aurora_restore.records import Operation, RecordStore, request_digest
+from aurora_restore.request import RestoreRequest
 from aurora_restore.sessions import target_client
 from aurora_restore.settings import settings
 
@@ -47,7 +50,9 @@ def announce_success(archived: SnapshotArchived) -> str:
         next_command=f'psql "host={archived.cluster_endpoint} port={archived.cluster_port} '
         f'dbname={archived.request.database} sslmode=verify-full"',
     )
-    return _announce(records, outcome)
+    message_id = _announce(records, outcome)
+    _sent.add(archived.operation_id)
+    return message_id
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,7 @@ class Ending:
     `parameters` is the request as it came, valid or not.
     """
 
+    flow_run_id: str
     operation_id: str
     result: Result
     error: dict[str, Any]
@@ -84,8 +90,15 @@ def announce_failure(ending: Ending) -> str | None:
         # What cannot be recorded is told all the same.
         logger.error("%s", unavailable)  # noqa: TRY400 - one line
         records = None
-    if operation.note("announced") is not None or operation_id in _sent:
+    if _is_anothers(operation, parameters):
+        # A run that took another operation's name: that operation's records are not its to write.
+        operation, records, known = Operation(operation_id, None, {}), None, None
+    elif operation.note("announced") is not None:
         return str(operation.note("announced"))
+    elif operation_id in _sent:
+        return None
+    if ending.flow_run_id in _sent:
+        return None
     step = _failed_step(operation, known)
     facts = known.facts() if known is not None else _last_facts(operation, parameters)
     outcome = Outcome(
@@ -110,7 +123,9 @@ def announce_failure(ending: Ending) -> str | None:
     except RecordsUnavailable as unavailable:
         logger.error("%s", unavailable)  # noqa: TRY400 - one line
         records = None
-    return _announce(records, outcome)
+    message_id = _announce(records, outcome)
+    _sent.add(ending.flow_run_id)
+    return message_id
 
 
 def conclude(sent: NotificationSent) -> Operation:
@@ -132,7 +147,8 @@ def conclude(sent: NotificationSent) -> Operation:
     return operation
 
 
-# Operations announced by this process: what tells once from twice when the table cannot.
+# Operations whose success, and flow runs whose failure, this process has announced: what tells
+# once from twice when the table cannot.
 _sent: set[str] = set()
 
 
@@ -142,13 +158,22 @@ def _announce(records: RecordStore | None, outcome: Outcome) -> str:
         records.note(outcome.operation_id, outcome=outcome.model_dump(mode="json"))
     topic = settings().topic_arn
     message_id = publish(target_client("sns", topic.split(":")[3]), topic, outcome)
-    _sent.add(outcome.operation_id)
     if records is not None:
         try:
             records.note(outcome.operation_id, announced=message_id)
         except RecordsUnavailable as unavailable:
             logger.error("%s", unavailable)  # noqa: TRY400 - it is announced all the same
     return message_id
+
+
+def _is_anothers(operation: Operation, parameters: dict[str, Any]) -> bool:
+    digest = operation.head.details.get("request_digest") if operation.head else None
+    if digest is None:
+        return False
+    try:
+        return bool(digest != request_digest(RestoreRequest.model_validate(parameters)))
+    except ValidationError:
+        return True
 
 
 def _text(parameter: object) -> str:

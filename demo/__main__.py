@@ -141,7 +141,7 @@ def _refresh(
     if done == len(Step):
         report.show_database(console, aws, items[Step.SEND_NOTIFICATION]["details"])
     else:
-        report.show_failure(console, aws, items)
+        report.show_old_cluster(console, aws)
     if not items:
         console.print(said)
     report.show_messages(console, aws.messages()[told:])

@@ -45,7 +45,9 @@ def follow(
 
 def steps_table(items: dict[str, dict[str, Any]]) -> Table:
     """Return the table of the steps that have begun."""
-    table = Table("Step", "Status", "Done", "Took", box=None, header_style="bold")
+    table = Table(
+        "Step", "Status", "Timestamp (UTC)", "Done", "Took", box=None, header_style="bold"
+    )
     for step in Step:
         if step not in items:
             continue
@@ -54,6 +56,7 @@ def steps_table(items: dict[str, dict[str, Any]]) -> Table:
         table.add_row(
             step.value,
             f"{_MARK.get(item['status'], '?')} {item['status']}",
+            item["timestamp"],
             "" if percent is None else f"{percent} %",
             took(item),
         )

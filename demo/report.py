@@ -25,6 +25,10 @@ def show_records(console: Console, items: dict[str, dict[str, Any]]) -> int:
     done = len([step for step in Step if step in items and items[step]["status"] == "SUCCESS"])
     console.rule(f"{done} of {len(Step)} steps succeeded", align="left")
     console.print(steps_table(items))
+    reached = [items[step] for step in Step if step in items]
+    if reached:
+        console.print(f"details of {reached[-1]['step']}, which holds those of all before it:")
+        console.print_json(json.dumps(reached[-1]["details"]))
     return done
 
 
@@ -56,12 +60,8 @@ def show_database(console: Console, aws: Sandbox, details: dict[str, Any]) -> No
     connection.close()
 
 
-def show_failure(console: Console, aws: Sandbox, items: dict[str, dict[str, Any]]) -> None:
-    """Print what failed, and how the old cluster is."""
-    for item in items.values():
-        if item["status"] == "FAILED" and item["step"] in set(Step):
-            console.rule(f"{item['step']} failed", align="left")
-            console.print_json(json.dumps(item["details"].get("error")))
+def show_old_cluster(console: Console, aws: Sandbox) -> None:
+    """Print how the cluster that was to be replaced is."""
     console.rule(f"Cluster {aws.facts['target_cluster']} now", align="left")
     rds = aws.client("rds")
     found = {

@@ -75,15 +75,18 @@ class PrefectStack:
     def deploy(self) -> None:
         """Register every deployment of prefect.yaml; the cron one stays paused."""
         self.prefect("--no-prompt", "deploy", "--all")
-        [schedule] = self.schedules("nightly")
-        self.prefect("deployment", "schedule", "pause", "restore-aurora-cluster/nightly", schedule)
+        for schedule in self.active_schedules("nightly"):
+            self.prefect(
+                "deployment", "schedule", "pause", "restore-aurora-cluster/nightly", schedule
+            )
 
-    def schedules(self, deployment: str) -> list[str]:
-        """Return the ids of a deployment's schedules."""
+    def active_schedules(self, deployment: str) -> list[str]:
+        """Return the ids of a deployment's schedules that are not paused."""
         answer = httpx.get(
             f"{self.url}/api/deployments/name/restore-aurora-cluster/{deployment}", timeout=30
         )
-        return [schedule["id"] for schedule in answer.raise_for_status().json()["schedules"]]
+        schedules = answer.raise_for_status().json()["schedules"]
+        return [schedule["id"] for schedule in schedules if schedule["active"]]
 
     def prefect(self, *arguments: str) -> str:
         """Run Prefect's command line; return what it printed.

@@ -67,6 +67,7 @@ def _announce(
 ) -> None:
     known: Details | None = recall(flow_run_id)
     ending = Ending(
+        flow_run_id=str(flow_run_id),
         operation_id=operation_id_of(flow_run_id, parameters),
         result=result,
         error=error,

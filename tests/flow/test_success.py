@@ -148,6 +148,21 @@ def test_the_same_operation_again_is_refused(refresh):
     assert again.items["operation"]["status"] == "SUCCESS"
 
 
+def test_another_request_may_not_take_an_operation_s_name(refresh, aws: Sandbox):
+    """
+    It is refused and announced, and the records of the operation that has the name stay.
+    """
+    aws.plant("copy-failed")
+    first = refresh()
+
+    other = refresh(reader_count=0)
+
+    assert "this operation was begun with another request" in str(other.error)
+    assert other.items == first.items
+    assert len(other.messages) == 2
+    assert other.changes() == first.changes()
+
+
 def test_a_failed_operation_is_continued_where_it_stopped(refresh, aws: Sandbox):
     """
     Running the same operation again repeats no finished step.

@@ -6,7 +6,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import psutil
@@ -21,8 +23,8 @@ from sandbox import Sandbox
 PATIENCE_SECONDS = 90
 
 
-@pytest.fixture(scope="module")
-def worker(sandbox: Sandbox, prefect: PrefectStack) -> Iterator[PrefectStack]:
+@pytest.fixture(scope="session")
+def worker(sandbox: Sandbox, prefect: PrefectStack) -> PrefectStack:
     """The Prefect server with a worker, and the deployments of prefect.yaml."""
     prefect.environment |= settings(sandbox) | deployment_values(sandbox)
     prefect.start_worker()
@@ -30,18 +32,31 @@ def worker(sandbox: Sandbox, prefect: PrefectStack) -> Iterator[PrefectStack]:
     return prefect
 
 
-def test_a_deployed_run_succeeds_within_its_size(aws: Sandbox, worker: PrefectStack):
+@pytest.fixture
+def operation(worker: PrefectStack) -> Iterator[str]:
+    """The name of an operation of this test alone; its run does not outlive the test."""
+    yield f"op-{uuid4()}"
+    runs = psutil.Process(worker.worker_pid).children(recursive=True)
+    for run in runs:
+        with suppress(psutil.NoSuchProcess):
+            run.kill()
+    psutil.wait_procs(runs, timeout=10)
+
+
+def test_a_deployed_run_succeeds_within_its_size(
+    aws: Sandbox, worker: PrefectStack, operation: str
+):
     """
     `prefect deployment run --watch` ends with 0 and nine records; the run's processes together
     stay below 300 MiB.
     """
     footprint = Footprint(worker.worker_pid)
 
-    ended = start(aws, worker).wait(timeout=PATIENCE_SECONDS)
+    ended = start(aws, worker, operation).wait(timeout=PATIENCE_SECONDS)
 
     footprint.stop()
     assert ended == 0
-    assert statuses(aws) == {step.value: "SUCCESS" for step in Step}
+    assert statuses(aws, operation) == {step.value: "SUCCESS" for step in Step}
     assert 50 < footprint.peak_mib < 300
 
 
@@ -57,13 +72,13 @@ def test_the_cron_deployment_is_registered_and_paused(worker: PrefectStack):
     assert nightly["parameters"]["request"]["target_cluster_id"] == "staging"
 
 
-def test_a_killed_run_is_announced_as_crashed(aws: Sandbox, worker: PrefectStack):
+def test_a_killed_run_is_announced_as_crashed(aws: Sandbox, worker: PrefectStack, operation: str):
     """
     The process is killed with -9 in the middle of the copy: the worker's hook records and tells.
     """
     aws.plant("copy-stuck")
-    start(aws, worker)
-    wait_until(lambda: Step.CHECK_COPY_STATUS in statuses(aws))
+    start(aws, worker, operation)
+    wait_until(lambda: Step.CHECK_COPY_STATUS in statuses(aws, operation))
 
     [engine] = [
         child
@@ -72,20 +87,22 @@ def test_a_killed_run_is_announced_as_crashed(aws: Sandbox, worker: PrefectStack
     ]
     engine.send_signal(signal.SIGKILL)
 
-    message = announced(aws)
+    message = announced(aws, operation)
     assert message["metadata"]["additionalContext"]["result"] == "CRASHED"
     assert message["metadata"]["additionalContext"]["step"] == Step.CHECK_COPY_STATUS
-    assert statuses(aws)[Step.CHECK_COPY_STATUS] == "FAILED"
-    assert head(aws)["status"] == "CRASHED"
+    assert statuses(aws, operation)[Step.CHECK_COPY_STATUS] == "FAILED"
+    assert head(aws, operation)["status"] == "CRASHED"
 
 
-def test_a_cancelled_run_is_announced_as_cancelled(aws: Sandbox, worker: PrefectStack):
+def test_a_cancelled_run_is_announced_as_cancelled(
+    aws: Sandbox, worker: PrefectStack, operation: str
+):
     """
     A run that somebody cancels in the UI ends within seconds; the hook records and tells.
     """
     aws.plant("copy-stuck")
-    start(aws, worker)
-    wait_until(lambda: Step.CHECK_COPY_STATUS in statuses(aws))
+    start(aws, worker, operation)
+    wait_until(lambda: Step.CHECK_COPY_STATUS in statuses(aws, operation))
     [run] = httpx.post(
         f"{worker.url}/api/flow_runs/filter",
         json={"flow_runs": {"state": {"type": {"any_": ["RUNNING"]}}}, "limit": 1},
@@ -93,10 +110,10 @@ def test_a_cancelled_run_is_announced_as_cancelled(aws: Sandbox, worker: Prefect
 
     worker.prefect("flow-run", "cancel", run["id"])
 
-    message = announced(aws)
+    message = announced(aws, operation)
     assert message["metadata"]["additionalContext"]["result"] == "CANCELLED"
-    assert head(aws)["status"] == "CANCELLED"
-    assert statuses(aws)[Step.CHECK_COPY_STATUS] == "FAILED"
+    assert head(aws, operation)["status"] == "CANCELLED"
+    assert statuses(aws, operation)[Step.CHECK_COPY_STATUS] == "FAILED"
 
 
 @pytest.mark.parametrize(
@@ -107,13 +124,13 @@ def test_a_cancelled_run_is_announced_as_cancelled(aws: Sandbox, worker: Prefect
     ],
 )
 def test_an_invalid_request_is_refused_where_it_is_typed(
-    aws: Sandbox, worker: PrefectStack, wishes: dict[str, Any], words: str
+    aws: Sandbox, worker: PrefectStack, operation: str, wishes: dict[str, Any], words: str
 ):
     """
     The command line names the field and ends non-zero, and no run is made.
     """
     done = subprocess.run(  # noqa: S603
-        command(aws, **wishes),
+        command(aws, operation, **wishes),
         env=worker.environment,
         cwd=REPOSITORY,
         capture_output=True,
@@ -123,7 +140,7 @@ def test_an_invalid_request_is_refused_where_it_is_typed(
 
     assert done.returncode != 0
     assert words in done.stdout + done.stderr
-    assert statuses(aws) == {}
+    assert statuses(aws, operation) == {}
 
 
 def test_a_run_imports_nothing_of_the_sandbox_or_of_other_entry_points():
@@ -141,8 +158,8 @@ def test_a_run_imports_nothing_of_the_sandbox_or_of_other_entry_points():
     assert not loaded & {"sandbox", "demo", "deployments", "moto", "prefect_aws", "pytest"}
 
 
-def command(aws: Sandbox, **wishes: Any) -> list[str]:
-    wish = request(aws, operation_id="op-001", **wishes)
+def command(aws: Sandbox, operation: str, **wishes: Any) -> list[str]:
+    wish = request(aws, operation_id=operation, **wishes)
     return [
         *prefect_command("deployment", "run", "restore-aurora-cluster/refresh", "--watch"),
         "--param",
@@ -150,9 +167,9 @@ def command(aws: Sandbox, **wishes: Any) -> list[str]:
     ]
 
 
-def start(aws: Sandbox, worker: PrefectStack) -> "subprocess.Popen[bytes]":
+def start(aws: Sandbox, worker: PrefectStack, operation: str) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(  # noqa: S603
-        command(aws),
+        command(aws, operation),
         env=worker.environment,
         cwd=REPOSITORY,
         stdin=subprocess.DEVNULL,
@@ -161,19 +178,23 @@ def start(aws: Sandbox, worker: PrefectStack) -> "subprocess.Popen[bytes]":
     )
 
 
-def statuses(aws: Sandbox) -> dict[str, str]:
-    items = {item["step"]: item["status"] for item in aws.items("op-001")}
+def statuses(aws: Sandbox, operation: str) -> dict[str, str]:
+    items = {item["step"]: item["status"] for item in aws.items(operation)}
     return {step.value: items[step] for step in Step if step in items}
 
 
-def head(aws: Sandbox) -> dict[str, Any]:
-    return next(item for item in aws.items("op-001") if item["step"] == "operation")
+def head(aws: Sandbox, operation: str) -> dict[str, Any]:
+    return next(item for item in aws.items(operation) if item["step"] == "operation")
 
 
-def announced(aws: Sandbox) -> dict[str, Any]:
-    wait_until(aws.messages)
-    [message] = aws.messages()
-    return json.loads(message["Message"])
+def announced(aws: Sandbox, operation: str) -> dict[str, Any]:
+    def told() -> list[dict[str, Any]]:
+        bodies = [json.loads(message["Message"]) for message in aws.messages()]
+        return [body for body in bodies if body["metadata"]["threadId"] == operation]
+
+    wait_until(told)
+    [body] = told()
+    return body
 
 
 def wait_until(true: Any) -> None:

@@ -48,7 +48,9 @@ def told(account: Sandbox) -> Callable[[str], list[dict[str, Any]]]:
 
 
 def ending(operation_id: str, **changes: Any) -> Ending:
-    return Ending(operation_id, "FAILED", ERROR, parameters(**changes), "again")
+    return Ending(
+        f"run-of-{operation_id}", operation_id, "FAILED", ERROR, parameters(**changes), "again"
+    )
 
 
 def test_success_is_announced_once(
@@ -96,7 +98,9 @@ def test_run_with_impossible_parameters_is_announced(
     operation_id = f"op-{uuid4()}"
     wrong = dict.fromkeys(("target_account_id", "target_cluster_id", "snapshot_id"), hostile)
 
-    announce_failure(Ending(operation_id, "FAILED", ERROR, wrong, "again"))
+    announce_failure(
+        Ending(f"run-of-{operation_id}", operation_id, "FAILED", ERROR, wrong, "again")
+    )
 
     assert len(told(operation_id)) == 1
 

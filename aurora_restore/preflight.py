@@ -7,7 +7,7 @@ from botocore.exceptions import ClientError
 from aurora_restore.announcements import require_topic
 from aurora_restore.details import OperationBegun, SnapshotFound
 from aurora_restore.errors import Refused, aws_code
-from aurora_restore.rds import clusters, snapshots
+from aurora_restore.rds import clusters, deleting, snapshots
 from aurora_restore.request import RestoreRequest
 from aurora_restore.secrets import get_master_password, get_password
 from aurora_restore.sessions import check_identity, owns_source, source_client, target_client
@@ -101,9 +101,9 @@ def _require_secrets(request: RestoreRequest) -> None:
 
 
 def _require_room(rds: "RDSClient", begun: OperationBegun) -> None:
-    old = clusters.find_replaced(rds, begun.request, begun.operation_id)
+    old = deleting.find_replaced(rds, begun.request, begun.operation_id)
     if old is not None:
-        clusters.require_deletable(old)
+        deleting.require_deletable(old)
 
 
 def _require_not_source(request: RestoreRequest, snapshot: snapshots.Snapshot) -> None:

@@ -8,7 +8,7 @@ from aurora_restore.details import (
     RestoreStarted,
     Step,
 )
-from aurora_restore.rds import clusters, snapshots, tags
+from aurora_restore.rds import clusters, copying, deleting, names, restoring, tags
 from aurora_restore.secrets import get_master_password
 from aurora_restore.sessions import target_client
 from tasks.step import step
@@ -19,13 +19,13 @@ def delete_cluster(copied: CopyAvailable) -> ClusterDeleted:
     """Return once the replaced cluster is gone. DELETES it, after its final snapshot."""
     request, operation_id = copied.request, copied.operation_id
     rds = target_client("rds", copied.target_region)
-    old = clusters.find_replaced(rds, request, operation_id)
+    old = deleting.find_replaced(rds, request, operation_id)
     if old is not None:
-        clusters.require_deletable(old)
-        name = snapshots.final_snapshot_name(old.id, operation_id)
+        deleting.require_deletable(old)
+        name = names.final_snapshot_name(old.id, operation_id)
         final = name if request.final_snapshot else None
         ledger.intend_deletion(operation_id, old, final)
-        clusters.remove(rds, old, final, tags.marks(operation_id, request.target_cluster_id))
+        deleting.remove(rds, old, final, tags.marks(operation_id, request.target_cluster_id))
     return copied.then(ClusterDeleted, deleted_cluster_id=ledger.deleted_cluster_id(operation_id))
 
 
@@ -34,9 +34,9 @@ def restore_snapshot(cleared: ClusterDeleted) -> RestoreStarted:
     """Return once RDS has accepted the restore, every setting explicit."""
     request = cleared.request
     rds = target_client("rds", cleared.target_region)
-    copy = snapshots.require_copied(rds, cleared.copy_snapshot_id)
+    copy = copying.require_copied(rds, cleared.copy_snapshot_id)
     marks = tags.marks(cleared.operation_id, request.target_cluster_id)
-    started = clusters.start_restore(rds, request, copy.arn, copy.engine_version, marks)
+    started = restoring.start_restore(rds, request, copy.arn, copy.engine_version, marks)
     network = clusters.get_network(rds, request.db_subnet_group_name)
     return cleared.then(
         RestoreStarted,
@@ -57,7 +57,7 @@ def check_restore_status(started: RestoreStarted) -> RestoreAvailable:
     if request.master_secret_id is not None:
         secrets = target_client("secretsmanager", started.target_region)
         password = get_master_password(secrets, request.master_secret_id)
-    cluster = clusters.complete(
+    cluster = restoring.complete(
         target_client("rds", started.target_region), request, marks, password
     )
     return started.then(

@@ -11,7 +11,7 @@ from aurora_restore.details import (
     UsersSetUp,
 )
 from aurora_restore.ledger import store
-from aurora_restore.rds import snapshots, tags
+from aurora_restore.rds import archiving, copying, names, snapshots, tags
 from aurora_restore.sessions import owns_source, source_client, target_client
 from tasks.step import step
 
@@ -33,12 +33,12 @@ def copy_snapshot(found: SnapshotFound) -> CopyStarted:
         source = source_client("rds", request)
         snapshot = snapshots.get_source_snapshot(source, request, own=True)
         if request.source_account_id != request.target_account_id:
-            snapshots.ensure_shared(source, snapshot, request.target_account_id)
-    copy = snapshots.start_copy(
+            copying.ensure_shared(source, snapshot, request.target_account_id)
+    copy = copying.start_copy(
         target_client("rds", request.target_region),
         found.snapshot_arn,
         request,
-        snapshots.copy_names(request, found.operation_id, found.snapshot_name),
+        names.copy_names(request, found.operation_id, found.snapshot_name),
         marks,
     )
     return found.then(
@@ -54,7 +54,7 @@ def copy_snapshot(found: SnapshotFound) -> CopyStarted:
 def check_copy_status(started: CopyStarted) -> CopyAvailable:
     """Return once the copy is available. Raises NotReady (retried), EndedBadly."""
     rds = target_client("rds", started.target_region)
-    copy = snapshots.require_copied(rds, started.copy_snapshot_id)
+    copy = copying.require_copied(rds, started.copy_snapshot_id)
     return started.then(CopyAvailable, copy_status=copy.status, snapshot_arn=copy.arn)
 
 
@@ -63,11 +63,11 @@ def archive_snapshot(ready: UsersSetUp) -> SnapshotArchived:
     """Return once the copy is tagged or deleted, and older archived ones are pruned."""
     rds = target_client("rds", ready.target_region)
     keep = ready.request.archive == "keep"
-    snapshots.archive(rds, ready.copy_snapshot_id, keep=keep)
+    archiving.archive(rds, ready.copy_snapshot_id, keep=keep)
     return ready.then(
         SnapshotArchived,
         archive_status="kept" if keep else "deleted",
-        pruned_snapshot_ids=snapshots.prune_archives(
+        pruned_snapshot_ids=archiving.prune_archives(
             rds, ready.request.target_cluster_id, ready.request.archive_keep_newest
         ),
     )

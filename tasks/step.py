@@ -42,7 +42,9 @@ def step(name: Step) -> Callable[[Callable[[B], A]], Task[[B], A]]:
             except NotReady as waiting:
                 if waiting.percent is not None and waiting.percent != entry.percent:
                     records.note_progress(before.operation_id, name, waiting.percent)
-                    show_progress(name, _task_run_id(), waiting.percent, waiting.problem)
+                    if (context := TaskRunContext.get()) is not None:
+                        run_id = str(context.task_run.id)
+                        show_progress(name, run_id, waiting.percent, waiting.problem)
                 verdict = still_waiting(entry, settings().poll(name), waiting)
                 if verdict is waiting:
                     raise
@@ -59,8 +61,3 @@ def step(name: Step) -> Callable[[Callable[[B], A]], Task[[B], A]]:
         )(guarded)
 
     return decorate
-
-
-def _task_run_id() -> str:
-    context = TaskRunContext.get()
-    return str(context.task_run.id) if context else ""

@@ -12,13 +12,19 @@ from sandbox import Sandbox
 SPEC = json.loads((Path(__file__).parent.parent / "data" / "state-flow.json").read_text())
 
 
-def test_a_refresh_leaves_nine_success_records_and_one_message(refresh):
+MENDED = "was missing and is written now"
+
+
+def test_a_refresh_leaves_nine_success_records_and_one_message(
+    refresh, caplog: pytest.LogCaptureFixture
+):
     """
-    Every box of the diagram has its record, and success is announced once.
+    Every box of the diagram has its record, written by its hook, and success is announced once.
     """
     run = refresh()
 
     assert run.error is None
+    assert MENDED not in caplog.text
     assert run.statuses() == {step.value: "SUCCESS" for step in Step}
     assert run.items["operation"]["status"] == "SUCCESS"
     assert run.context()["result"] == "SUCCESS"

@@ -13,7 +13,7 @@ from product_fixtures import calls, changes
 from pydantic import SecretStr
 
 from aurora_restore.errors import EndedBadly, NotFound, NotReady, Refused
-from aurora_restore.rds import clusters, tags
+from aurora_restore.rds import clusters, deleting, restoring, tags
 from aurora_restore.rds.clusters import Cluster
 from aurora_restore.request import RestoreRequest
 from sandbox import Sandbox
@@ -42,7 +42,7 @@ def removed(aws: Sandbox, rds: Any, final: str | None = FINAL) -> None:
     def look() -> None:
         found = clusters.find_cluster(rds, "staging")
         if found is not None:
-            clusters.remove(rds, found, final, MARKS)
+            deleting.remove(rds, found, final, MARKS)
 
     waited(aws, look)
 
@@ -95,7 +95,7 @@ def wanted(account: Sandbox) -> RestoreRequest:
 
 def started(aws: Sandbox, rds: Any, wanted: RestoreRequest, snapshot: str) -> Cluster:
     version = aws.facts["engine_version"]
-    return clusters.start_restore(rds, wanted, snapshot, version, MARKS)
+    return restoring.start_restore(rds, wanted, snapshot, version, MARKS)
 
 
 def test_cluster_is_shown_as_aws_has_it(account: Sandbox, staging: Cluster) -> None:
@@ -135,11 +135,11 @@ def test_cluster_of_the_targets_name_makes_room(rds: Any) -> None:
     """
     By default the cluster that has the target's name is replaced; a free name needs nothing.
     """
-    found = clusters.find_replaced(rds, request(), OPERATION)
+    found = deleting.find_replaced(rds, request(), OPERATION)
 
     assert found is not None
     assert found.id == "staging"
-    assert clusters.find_replaced(rds, request(target_cluster_id="new"), OPERATION) is None
+    assert deleting.find_replaced(rds, request(target_cluster_id="new"), OPERATION) is None
 
 
 def test_cluster_of_this_operation_is_not_replaced(rds: Any, admin: Any, staging: Cluster) -> None:
@@ -150,8 +150,8 @@ def test_cluster_of_this_operation_is_not_replaced(rds: Any, admin: Any, staging
         ResourceName=staging.arn, Tags=tags.to_api({tags.OPERATION: OPERATION})
     )
 
-    assert clusters.find_replaced(rds, request(), OPERATION) is None
-    assert clusters.find_replaced(rds, request(), "op-002") is not None
+    assert deleting.find_replaced(rds, request(), OPERATION) is None
+    assert deleting.find_replaced(rds, request(), "op-002") is not None
 
 
 def test_two_clusters_are_never_replaced_at_once(rds: Any) -> None:
@@ -159,7 +159,7 @@ def test_two_clusters_are_never_replaced_at_once(rds: Any) -> None:
     When `replaces` names another cluster, one that has the target's name is in the way.
     """
     with pytest.raises(Refused) as refused:
-        clusters.find_replaced(rds, request(replaces="old"), OPERATION)
+        deleting.find_replaced(rds, request(replaces="old"), OPERATION)
 
     assert str(refused.value) == (
         "target_cluster_id staging: a cluster of this name exists, and `replaces` names another. "
@@ -306,7 +306,7 @@ def test_cluster_of_another_engine_is_left_alone(
     What is no Aurora PostgreSQL cluster is not deleted, marked or not.
     """
     with pytest.raises(Refused) as refused:
-        clusters.remove(rds, replace(staging, engine=engine), FINAL, MARKS)
+        deleting.remove(rds, replace(staging, engine=engine), FINAL, MARKS)
 
     assert str(refused.value) == (
         f"cluster staging: its engine is '{engine}'. Name an Aurora PostgreSQL cluster."
@@ -331,7 +331,7 @@ def test_deletion_under_way_is_only_waited_for(
     A cluster that is being deleted is not deleted again.
     """
     with pytest.raises(NotReady, match=r"^cluster staging: it is being deleted\.$"):
-        clusters.remove(rds, replace(staging, status="deleting"), FINAL, MARKS)
+        deleting.remove(rds, replace(staging, status="deleting"), FINAL, MARKS)
 
     assert changes(account) == []
 
@@ -340,7 +340,7 @@ def test_cluster_that_is_gone_meanwhile_is_done(rds: Any, staging: Cluster) -> N
     """
     A cluster that vanished between the look and the call counts as deleted.
     """
-    clusters.delete_cluster(rds, replace(staging, id="none", readers=[], writer=None))
+    deleting.delete_cluster(rds, replace(staging, id="none", readers=[], writer=None))
 
 
 def test_restore_says_every_setting(
@@ -417,7 +417,7 @@ def test_foreign_cluster_is_not_adopted(account: Sandbox, rds: Any) -> None:
     arn = account.facts["snapshot_arn"]
 
     with pytest.raises(Refused) as refused:
-        clusters.start_restore(rds, request(), arn, "16", MARKS)
+        restoring.start_restore(rds, request(), arn, "16", MARKS)
 
     assert str(refused.value) == (
         "cluster staging: a cluster of this name exists and is not this operation's. "
@@ -473,7 +473,7 @@ def test_restored_cluster_gets_instances_and_a_managed_password(
 
     def look() -> Cluster:
         try:
-            return clusters.complete(rds, wanted, MARKS, None)
+            return restoring.complete(rds, wanted, MARKS, None)
         except NotReady as waiting:
             percents.append(waiting.percent or 0)
             raise
@@ -518,8 +518,8 @@ def test_named_secrets_password_is_set_once(
     password = SecretStr("Marker-8-to-41")
     started(account, rds, wanted, snapshot)
 
-    cluster = waited(account, lambda: clusters.complete(rds, wanted, MARKS, password))
-    clusters.complete(rds, wanted, MARKS, password)
+    cluster = waited(account, lambda: restoring.complete(rds, wanted, MARKS, password))
+    restoring.complete(rds, wanted, MARKS, password)
     account.advance(600)
 
     [modified] = calls(account, "ModifyDBCluster")
@@ -548,7 +548,7 @@ def test_restore_that_ended_badly_is_told(
     started(account, rds, wanted, snapshot)
 
     with pytest.raises(EndedBadly) as ended:
-        waited(account, lambda: clusters.complete(rds, wanted, MARKS, None))
+        waited(account, lambda: restoring.complete(rds, wanted, MARKS, None))
 
     assert str(ended.value).startswith(line)
 
@@ -560,10 +560,10 @@ def test_managed_secret_in_the_making_is_waited_for(rds: Any, staging: Cluster) 
     for status, ready in {"creating": False, "rotating": False, "active": True}.items():
         cluster = replace(staging, master_secret_arn="arn", master_secret_status=status)
         if ready:
-            clusters._ensure_master_password(rds, cluster, None, 50)
+            restoring._ensure_master_password(rds, cluster, None, 50)
             continue
         with pytest.raises(NotReady, match=f"its secret is '{status}'"):
-            clusters._ensure_master_password(rds, cluster, None, 50)
+            restoring._ensure_master_password(rds, cluster, None, 50)
 
 
 def test_cluster_that_is_creating_gets_no_instances_yet(
@@ -576,7 +576,7 @@ def test_cluster_that_is_creating_gets_no_instances_yet(
     started(account, rds, wanted, snapshot)
 
     with pytest.raises(NotReady, match="status is 'creating'") as waiting:
-        clusters.complete(rds, wanted, MARKS, None)
+        restoring.complete(rds, wanted, MARKS, None)
 
     assert waiting.value.percent == 0
     assert changes(account) == ["RestoreDBClusterFromSnapshot"]
@@ -589,7 +589,7 @@ def test_instance_of_another_cluster_is_not_taken_over(account: Sandbox, rds: An
     given = request(target_cluster_id="restored")
 
     with pytest.raises(Refused) as refused:
-        clusters._create_instance(rds, given, "staging-1", 0, MARKS)
+        restoring._create_instance(rds, given, "staging-1", 0, MARKS)
 
     assert str(refused.value) == (
         "instance staging-1: an instance of this name exists in another cluster. "
@@ -610,4 +610,4 @@ def test_instance_that_cannot_be_made_now_is_waited_for(
     account.plant(Fault("rds", "CreateDBInstance", code, "not now"))
 
     with pytest.raises(NotReady, match=f"it cannot be created now \\({code}\\)"):
-        clusters.complete(rds, request(reader_count=2), MARKS, None)
+        restoring.complete(rds, request(reader_count=2), MARKS, None)

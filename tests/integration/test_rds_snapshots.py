@@ -9,7 +9,7 @@ from examples import SOURCE_ACCOUNT, TARGET_ACCOUNT, request
 from product_fixtures import calls, changes
 
 from aurora_restore.errors import EndedBadly, NotFound, NotReady, Refused
-from aurora_restore.rds import snapshots, tags
+from aurora_restore.rds import archiving, copying, deleting, snapshots, tags
 from aurora_restore.rds.snapshots import Snapshot
 from aurora_restore.sessions import source_client, target_client
 from sandbox import Sandbox
@@ -59,7 +59,7 @@ def waited(aws: Sandbox, look: Callable[[], T]) -> T:
 
 
 def copied(rds: Any, arn: str, names: list[str] = NAMES, **changes: Any) -> Snapshot:
-    return snapshots.start_copy(rds, arn, request(**changes), names, MARKS)
+    return copying.start_copy(rds, arn, request(**changes), names, MARKS)
 
 
 def test_named_snapshot_is_found(account: Sandbox) -> None:
@@ -187,7 +187,7 @@ def test_snapshot_is_shared_once(account: Sandbox, source_admin: Any) -> None:
     client = source_client("rds", request())
     found = snapshots.get_source_snapshot(client, request(), own=True)
 
-    added = [snapshots.ensure_shared(client, found, TARGET_ACCOUNT) for _ in range(2)]
+    added = [copying.ensure_shared(client, found, TARGET_ACCOUNT) for _ in range(2)]
 
     shown = source_admin.describe_db_cluster_snapshot_attributes(
         DBClusterSnapshotIdentifier=found.id
@@ -343,7 +343,7 @@ def test_finished_copy_is_available(account: Sandbox, rds: Any, arn: str) -> Non
     """
     copied(rds, arn)
 
-    copy = waited(account, lambda: snapshots.require_copied(rds, NAMES[0]))
+    copy = waited(account, lambda: copying.require_copied(rds, NAMES[0]))
 
     assert copy.arn == f"arn:aws:rds:us-west-2:{TARGET_ACCOUNT}:cluster-snapshot:{NAMES[0]}"
     assert copy.tags == MARKS
@@ -358,7 +358,7 @@ def test_copy_under_way_is_waited_for(account: Sandbox, rds: Any, arn: str) -> N
     copied(rds, arn)
 
     with pytest.raises(NotReady, match="status is 'copying'") as waiting:
-        snapshots.require_copied(rds, NAMES[0])
+        copying.require_copied(rds, NAMES[0])
 
     assert waiting.value.percent == 0
 
@@ -381,7 +381,7 @@ def test_copy_that_ended_badly_is_told(
     account.advance(HOUR)
 
     with pytest.raises(EndedBadly) as ended:
-        snapshots.require_copied(rds, NAMES[0])
+        copying.require_copied(rds, NAMES[0])
 
     assert str(ended.value) == (
         f"cluster snapshot {NAMES[0]}: {problem}. "
@@ -395,7 +395,7 @@ def test_final_snapshot_is_requested_once_and_waited_for(account: Sandbox, rds: 
     """
 
     def look() -> Snapshot:
-        return snapshots.ensure_final_snapshot(rds, "staging", "staging-final", MARKS)
+        return deleting.ensure_final_snapshot(rds, "staging", "staging-final", MARKS)
 
     with pytest.raises(NotReady, match="the final snapshot was requested"):
         look()
@@ -412,7 +412,7 @@ def test_final_snapshot_that_failed_is_told(account: Sandbox, rds: Any) -> None:
     account.plant("snapshot-failed")
 
     with pytest.raises(EndedBadly, match=r"^cluster snapshot final: status is 'failed'"):
-        waited(account, lambda: snapshots.ensure_final_snapshot(rds, "staging", "final", MARKS))
+        waited(account, lambda: deleting.ensure_final_snapshot(rds, "staging", "final", MARKS))
 
 
 def test_foreign_snapshot_is_no_final_snapshot(rds: Any, take: Callable[..., None]) -> None:
@@ -422,7 +422,7 @@ def test_foreign_snapshot_is_no_final_snapshot(rds: Any, take: Callable[..., Non
     take("final", FOREIGN)
 
     with pytest.raises(Refused) as refused:
-        snapshots.ensure_final_snapshot(rds, "staging", "final", MARKS)
+        deleting.ensure_final_snapshot(rds, "staging", "final", MARKS)
 
     assert str(refused.value) == (
         "cluster snapshot final: a snapshot of this name exists and is not this operation's. "
@@ -438,9 +438,9 @@ def test_busy_cluster_gets_its_final_snapshot_later(account: Sandbox, rds: Any) 
     account.plant(Fault("rds", "CreateDBClusterSnapshot", code, "modifying"))
 
     with pytest.raises(NotReady, match="it is busy; no final snapshot yet"):
-        snapshots.ensure_final_snapshot(rds, "staging", "final", MARKS)
+        deleting.ensure_final_snapshot(rds, "staging", "final", MARKS)
 
-    assert waited(account, lambda: snapshots.ensure_final_snapshot(rds, "staging", "final", MARKS))
+    assert waited(account, lambda: deleting.ensure_final_snapshot(rds, "staging", "final", MARKS))
 
 
 def test_copy_is_archived_once(account: Sandbox, rds: Any, take: Callable[..., None]) -> None:
@@ -449,9 +449,9 @@ def test_copy_is_archived_once(account: Sandbox, rds: Any, take: Callable[..., N
     """
     take("copy", MARKS)
 
-    snapshots.archive(rds, "copy", keep=True)
+    archiving.archive(rds, "copy", keep=True)
     first = snapshots.find_snapshot(rds, "copy")
-    snapshots.archive(rds, "copy", keep=True)
+    archiving.archive(rds, "copy", keep=True)
 
     assert first is not None
     assert first.tags.keys() == MARKS.keys() | {tags.ARCHIVED}
@@ -464,9 +464,9 @@ def test_copy_is_deleted_once(account: Sandbox, rds: Any, take: Callable[..., No
     """
     take("copy", MARKS)
 
-    snapshots.archive(rds, "copy", keep=False)
+    archiving.archive(rds, "copy", keep=False)
     account.advance(HOUR)
-    snapshots.archive(rds, "copy", keep=False)
+    archiving.archive(rds, "copy", keep=False)
 
     assert snapshots.find_snapshot(rds, "copy") is None
     assert changes(account) == ["DeleteDBClusterSnapshot"]
@@ -477,7 +477,7 @@ def test_copy_that_is_gone_cannot_be_kept(account: Sandbox, rds: Any) -> None:
     To keep what is gone is an error.
     """
     with pytest.raises(NotFound, match=r"^cluster snapshot copy: the copy to archive is gone\.$"):
-        snapshots.archive(rds, "copy", keep=True)
+        archiving.archive(rds, "copy", keep=True)
 
 
 def test_only_our_oldest_archives_are_pruned(
@@ -496,7 +496,7 @@ def test_only_our_oldest_archives_are_pruned(
     }.items():
         take(name, marks)
 
-    pruned = [snapshots.prune_archives(rds, "staging", keep) for keep in (2, 1, 1)]
+    pruned = [archiving.prune_archives(rds, "staging", keep) for keep in (2, 1, 1)]
 
     assert pruned == [[], ["older"], []]
     assert changes(account) == ["DeleteDBClusterSnapshot"]
@@ -510,6 +510,6 @@ def test_snapshot_in_use_is_deleted_later(account: Sandbox, rds: Any) -> None:
     account.plant(Fault("rds", "DeleteDBClusterSnapshot", code, "in use"))
 
     with pytest.raises(NotReady, match=r"^cluster snapshot none: it is in use"):
-        snapshots.delete_snapshot(rds, "none")
+        archiving.delete_snapshot(rds, "none")
 
-    snapshots.delete_snapshot(rds, "none")
+    archiving.delete_snapshot(rds, "none")

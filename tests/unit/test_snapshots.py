@@ -11,13 +11,8 @@ import pytest
 from examples import request
 
 from aurora_restore.errors import Refused
-from aurora_restore.rds.clusters import instance_names
-from aurora_restore.rds.snapshots import (
-    copy_names,
-    final_snapshot_name,
-    get_source_snapshot,
-    snapshot_arn,
-)
+from aurora_restore.rds.names import copy_names, final_snapshot_name, instance_names
+from aurora_restore.rds.snapshots import get_source_snapshot, snapshot_arn
 
 VALID = re.compile(r"[a-z](-?[a-z0-9])*")
 

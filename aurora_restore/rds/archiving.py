@@ -1,0 +1,73 @@
+"""What becomes of the copy after the restore: kept and marked, or deleted; older ones pruned."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from aurora_restore.errors import NotFound, NotReady
+from aurora_restore.rds import tags
+from aurora_restore.rds.snapshots import Snapshot, find_snapshot
+
+if TYPE_CHECKING:
+    from mypy_boto3_rds import RDSClient
+
+
+def archive(rds: "RDSClient", copy_id: str, *, keep: bool) -> None:
+    """Mark the copy as archived, or delete it. Safe to repeat.
+
+    Raises:
+        NotReady: it is in use just now.
+
+    Source: RDS API, AddTagsToResource, DeleteDBClusterSnapshot.
+    """
+    copy = find_snapshot(rds, copy_id)
+    if copy is None:
+        if keep:
+            raise NotFound(f"cluster snapshot {copy_id}", "the copy to archive is gone", "")
+        return
+    if not keep:
+        delete_snapshot(rds, copy_id)
+    elif tags.ARCHIVED not in copy.tags:
+        moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        rds.add_tags_to_resource(ResourceName=copy.arn, Tags=tags.to_api({tags.ARCHIVED: moment}))
+
+
+def prune_archives(rds: "RDSClient", target_cluster_id: str, keep_newest: int) -> list[str]:
+    """Delete the archived copies of a target cluster beyond the newest; return their ids."""
+    archived = sorted(
+        (
+            snapshot
+            for snapshot in _manual_snapshots(rds)
+            if snapshot.tags.get(tags.TARGET) == target_cluster_id
+            and snapshot.tags.get(tags.MANAGED) == "true"
+            and tags.ARCHIVED in snapshot.tags
+        ),
+        key=lambda each: (each.tags[tags.ARCHIVED], each.id),
+        reverse=True,
+    )
+    pruned = [snapshot.id for snapshot in archived[keep_newest:]]
+    for snapshot_id in pruned:
+        delete_snapshot(rds, snapshot_id)
+    return pruned
+
+
+def delete_snapshot(rds: "RDSClient", snapshot_id: str) -> None:
+    """Delete a manual snapshot. Safe to repeat.
+
+    Raises:
+        NotReady: its state does not permit it yet.
+
+    Source: RDS API, DeleteDBClusterSnapshot.
+    """
+    try:
+        rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=snapshot_id)
+    except rds.exceptions.DBClusterSnapshotNotFoundFault:
+        return
+    except rds.exceptions.InvalidDBClusterSnapshotStateFault as fault:
+        raise NotReady(f"cluster snapshot {snapshot_id}", "it is in use") from fault
+
+
+def _manual_snapshots(rds: "RDSClient") -> Iterator[Snapshot]:
+    pages = rds.get_paginator("describe_db_cluster_snapshots").paginate(SnapshotType="manual")
+    for page in pages:
+        yield from map(Snapshot.from_api, page["DBClusterSnapshots"])

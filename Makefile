@@ -30,6 +30,7 @@ demo: $(READY)
 	@$(BIN)/python -m demo $(if $(FAIL),--fail $(FAIL)) $(if $(KEEP),--keep) $(if $(OUT),--out $(OUT)) $(if $(SPEED),--speed $(SPEED))
 
 test: $(READY)
+	@echo 'Running the tests: two workers, each with a sandbox and a Prefect server of its own ...'
 	@$(BIN)/python -m pytest
 
 check: $(READY)

@@ -25,7 +25,7 @@ from sandbox import Sandbox, SandboxError
 
 KEPT = REPOSITORY / ".sandbox" / "kept.json"
 DEFAULT_SPEED = 120
-WAIT_FOR_WORKER_SECONDS = 30
+DEFAULT_PORT = 5432
 
 
 def main() -> int:
@@ -178,6 +178,11 @@ def _wait(console: Console, aws: Sandbox, prefect: "PrefectStack | KeptPrefect")
     try:
         console.print(f"Prefect's UI: {prefect.url}   Sandbox: {aws.url}/sandbox/events")
         console.print("`make demo` in another terminal uses them. Ctrl-C ends everything.")
+        if aws.facts["postgres_port"] != DEFAULT_PORT:
+            console.print(
+                f"Port {DEFAULT_PORT} is taken on this machine: in the UI's form set Port to "
+                f"{aws.facts['postgres_port']}."
+            )
         while True:
             time.sleep(1)
     finally:

@@ -22,6 +22,7 @@ from demo.follow import follow
 from demo.footprint import Footprint
 from demo.stack import REPOSITORY, PrefectStack, prefect_command
 from sandbox import Sandbox, SandboxError
+from sandbox.control import describe_failures
 
 KEPT = REPOSITORY / ".sandbox" / "kept.json"
 DEFAULT_SPEED = 120
@@ -34,6 +35,9 @@ def main() -> int:
     console = Console(soft_wrap=False)
     signal.signal(signal.SIGTERM, _end)
     began = time.monotonic()
+    if options.fail and options.fail not in describe_failures():
+        console.print(f"FAIL={options.fail}: no such failure; `make failures` lists them.")
+        return 2
     try:
         with _joined(console, options) as (aws, prefect):
             succeeded = _refresh(console, options, aws, prefect)

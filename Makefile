@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help demo test check bench deploy screenshot clean
+.PHONY: help demo test check bench failures deploy screenshot lock clean
 help:
 	@echo 'make demo         set up, then run a whole refresh on the sandbox'
 	@echo '                    FAIL=copy-failed  plant a failure (make failures lists them)'

@@ -61,7 +61,7 @@ class Between(Details):
 
 
 class SnapshotFound(Between):
-    """The source snapshot can be restored, and everything the steps need is there."""
+    """The source snapshot is there, and preflight found nothing in the way."""
 
     step = Step.CHECK_SNAPSHOT
 

@@ -20,9 +20,10 @@ _DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
 
 
 def check(begun: OperationBegun) -> SnapshotFound:
-    """Return the source snapshot's facts once everything the steps need is found in order.
+    """Return the source snapshot's facts once what is checked here is in order.
 
-    Only reads.
+    Only reads. Not checked yet: security groups, parameter groups, instance class, quotas, and
+    whether the KMS keys can be used.
 
     Raises:
         NotFound, Refused, TopicUnavailable: the first thing that stands in the way.

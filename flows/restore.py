@@ -31,8 +31,8 @@ def restore_aurora_cluster(request: RestoreRequest) -> dict[str, Any]:
     """Replace an Aurora PostgreSQL cluster by a snapshot of another account.
 
     **Deletes the replaced cluster**, after a final snapshot of it has become available and only
-    when everything that can be checked beforehand is in order: both accounts, the snapshot, its
-    copy, the network, the secrets, the topic.
+    when what is checked beforehand is in order: both accounts, the snapshot, the replaced cluster,
+    the DB subnet group, the secrets, the topic.
 
     1. *snapshot-check*: the source snapshot and all that the run needs
     2. *copy-snapshot*, *check-copy-status*: a copy in the target account and Region

@@ -11,14 +11,14 @@ from aurora_restore.details import (
     UsersSetUp,
 )
 from aurora_restore.ledger import store
-from aurora_restore.rds import archiving, copying, names, snapshots, tags
+from aurora_restore.rds import archiving, copying, names, tags
 from aurora_restore.sessions import owns_source, source_client, target_client
 from tasks.step import step
 
 
 @step(Step.CHECK_SNAPSHOT)
 def check_snapshot(begun: OperationBegun) -> SnapshotFound:
-    """Return once everything the run needs is found in order. Changes nothing."""
+    """Return once what preflight checks is in order. Changes nothing."""
     found = preflight.check(begun)
     store().note(begun.operation_id, data_from=found.data_from and str(found.data_from))
     return found
@@ -29,11 +29,9 @@ def copy_snapshot(found: SnapshotFound) -> CopyStarted:
     """Return once a copy in the target account and Region is requested."""
     request = found.request
     marks = tags.marks(found.operation_id, request.target_cluster_id)
-    if owns_source(request):
+    if owns_source(request) and request.source_account_id != request.target_account_id:
         source = source_client("rds", request)
-        snapshot = snapshots.get_source_snapshot(source, request, own=True)
-        if request.source_account_id != request.target_account_id:
-            copying.ensure_shared(source, snapshot, request.target_account_id)
+        copying.ensure_shared(source, found.snapshot_name, request.target_account_id)
     copy = copying.start_copy(
         target_client("rds", request.target_region),
         found.snapshot_arn,

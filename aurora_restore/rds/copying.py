@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from mypy_boto3_rds import RDSClient
 
 
-def ensure_shared(rds: "RDSClient", snapshot: Snapshot, account: str) -> bool:
+def ensure_shared(rds: "RDSClient", snapshot_id: str, account: str) -> bool:
     """Let `account` copy the snapshot; return whether that had to be added. Safe to repeat.
 
     Source: RDS API, ModifyDBClusterSnapshotAttribute, attribute `restore`.
     """
-    answer = rds.describe_db_cluster_snapshot_attributes(DBClusterSnapshotIdentifier=snapshot.id)
+    answer = rds.describe_db_cluster_snapshot_attributes(DBClusterSnapshotIdentifier=snapshot_id)
     attributes = answer["DBClusterSnapshotAttributesResult"].get("DBClusterSnapshotAttributes", [])
     shared_with = {
         value
@@ -27,7 +27,7 @@ def ensure_shared(rds: "RDSClient", snapshot: Snapshot, account: str) -> bool:
     if shared_with & {account, "all"}:
         return False
     rds.modify_db_cluster_snapshot_attribute(
-        DBClusterSnapshotIdentifier=snapshot.id, AttributeName="restore", ValuesToAdd=[account]
+        DBClusterSnapshotIdentifier=snapshot_id, AttributeName="restore", ValuesToAdd=[account]
     )
     return True
 

@@ -1,6 +1,7 @@
 """Runs that end well."""
 
 import json
+import time
 from pathlib import Path
 
 import psycopg2
@@ -212,6 +213,31 @@ def test_what_heals_by_itself_costs_only_time(refresh, aws: Sandbox, failure: st
 
     assert run.error is None
     assert all(fault["struck"] for fault in aws.planted())
+
+
+def test_only_the_snapshot_that_was_checked_is_shared(refresh, aws: Sandbox, during):
+    """
+    A newer snapshot that appears while the run waits to copy is neither shared nor copied.
+    """
+    source = aws.client("rds", "source")
+    aws.plant("copies-in-flight", times=15)
+
+    def take_another() -> None:
+        while not any(item["step"] == Step.COPY_SNAPSHOT for item in aws.items("op-001")):
+            time.sleep(0.05)
+        source.create_db_cluster_snapshot(
+            DBClusterSnapshotIdentifier="newer", DBClusterIdentifier=aws.facts["source_cluster"]
+        )
+
+    during(take_another)
+    run = refresh(snapshot_id=None, source_cluster_id=aws.facts["source_cluster"])
+
+    assert run.error is None
+    answer = source.describe_db_cluster_snapshot_attributes(DBClusterSnapshotIdentifier="newer")
+    for each in answer["DBClusterSnapshotAttributesResult"]["DBClusterSnapshotAttributes"]:
+        assert aws.facts["target_account"] not in each["AttributeValues"]
+    details = run.items[Step.SEND_NOTIFICATION]["details"]
+    assert details["source_snapshot"] == aws.facts["snapshot"]
 
 
 def make_cluster(aws: Sandbox, cluster_id: str, **options: object) -> None:

@@ -187,7 +187,7 @@ def test_snapshot_is_shared_once(account: Sandbox, source_admin: Any) -> None:
     client = source_client("rds", request())
     found = snapshots.get_source_snapshot(client, request(), own=True)
 
-    added = [copying.ensure_shared(client, found, TARGET_ACCOUNT) for _ in range(2)]
+    added = [copying.ensure_shared(client, found.id, TARGET_ACCOUNT) for _ in range(2)]
 
     shown = source_admin.describe_db_cluster_snapshot_attributes(
         DBClusterSnapshotIdentifier=found.id

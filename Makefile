@@ -3,16 +3,18 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help demo test check bench failures deploy screenshot lock clean
+.PHONY: help demo test proof check bench failures deploy screenshot lock clean
 help:
 	@echo 'make demo         set up, then run a whole refresh on the sandbox'
 	@echo '                    FAIL=copy-failed  plant a failure (make failures lists them)'
+	@echo '                    MODE=swap         restore beside the old cluster, then exchange names'
 	@echo '                    KEEP=1            leave everything up and print the addresses'
 	@echo '                    OUT=folder        write records, messages and events as JSON'
 	@echo '                    SPEED=120         AWS seconds that pass in one second here'
 	@echo 'make test         set up, then run the tests'
+	@echo 'make proof        set up, then run the long evidence (half an hour or so)'
 	@echo 'make check        ruff and mypy'
-	@echo 'make bench        measure the orchestration overhead'
+	@echo 'make bench        measure the orchestration overhead and the downtime of both modes'
 	@echo 'make failures     list the failures that can be planted'
 	@echo 'make deploy       check the environment, then register the deployments of prefect.yaml'
 	@echo 'make screenshot   take the pictures of docs/images anew (needs Chromium)'
@@ -27,11 +29,15 @@ $(READY): requirements.lock
 	@touch $@
 
 demo: $(READY)
-	@$(BIN)/python -m demo $(if $(FAIL),--fail $(FAIL)) $(if $(KEEP),--keep) $(if $(OUT),--out $(OUT)) $(if $(SPEED),--speed $(SPEED))
+	@$(BIN)/python -m demo $(if $(MODE),--mode $(MODE)) $(if $(FAIL),--fail $(FAIL)) $(if $(KEEP),--keep) $(if $(OUT),--out $(OUT)) $(if $(SPEED),--speed $(SPEED))
 
 test: $(READY)
 	@echo 'Running the tests: two workers, each with a sandbox and a Prefect server of its own ...'
 	@$(BIN)/python -m pytest
+
+proof: $(READY)
+	@echo 'Running the long evidence: every planted fault and ending, whole runs each ...'
+	@$(BIN)/python -m pytest -m '' -q --proof tests/proof
 
 check: $(READY)
 	@$(BIN)/ruff format --check .
@@ -40,6 +46,7 @@ check: $(READY)
 
 bench: $(READY)
 	@PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL=ERROR $(BIN)/python -m benchmarks.orchestration
+	@PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL=ERROR $(BIN)/python -m benchmarks.downtime
 
 failures: $(READY)
 	@$(BIN)/python -m sandbox --failures

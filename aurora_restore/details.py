@@ -6,16 +6,14 @@ from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, Field
 
+from aurora_restore.plan import Plan
 from aurora_restore.request import RestoreRequest
 
 D = TypeVar("D", bound="Details")
 
 
 class Step(StrEnum):
-    """A step's name: Prefect's task name, the record's sort key, the word in the announcement.
-
-    In the order in which they are done.
-    """
+    """A step's name: Prefect's task name, the record's sort key, the word in the announcement."""
 
     CHECK_SNAPSHOT = "snapshot-check"
     COPY_SNAPSHOT = "copy-snapshot"
@@ -24,8 +22,34 @@ class Step(StrEnum):
     RESTORE_SNAPSHOT = "restore-snapshot"
     CHECK_RESTORE_STATUS = "check-restore-status"
     SETUP_DB_USERS = "setup-db-users"
+    SWAP_CLUSTERS = "swap-clusters"
     ARCHIVE_SNAPSHOT = "archive-snapshot"
     SEND_NOTIFICATION = "send-notification"
+    BRING_BACK = "bring-back"
+
+
+_DELETE_FIRST = tuple(each for each in Step if each not in {Step.SWAP_CLUSTERS, Step.BRING_BACK})
+_SWAP = (
+    Step.CHECK_SNAPSHOT,
+    Step.COPY_SNAPSHOT,
+    Step.CHECK_COPY_STATUS,
+    Step.RESTORE_SNAPSHOT,
+    Step.CHECK_RESTORE_STATUS,
+    Step.SETUP_DB_USERS,
+    Step.SWAP_CLUSTERS,
+    Step.DELETE_CLUSTER,
+    Step.ARCHIVE_SNAPSHOT,
+    Step.SEND_NOTIFICATION,
+)
+
+
+def steps_of(replace: str) -> tuple[Step, ...]:
+    """Return the steps of a refresh in the order in which they are done.
+
+    A swap has one more, and deletes the old cluster last. `bring-back` is in neither: it is the
+    way back of a refresh that failed.
+    """
+    return _SWAP if replace == "swap" else _DELETE_FIRST
 
 
 class Details(BaseModel, frozen=True):
@@ -48,11 +72,19 @@ class Details(BaseModel, frozen=True):
 
 
 class OperationBegun(Details):
-    """The operation has a head item; nothing is known yet."""
+    """The operation has a head item; nothing is known yet, or what an earlier run planned.
+
+    `plan_hash` is what a person has seen and agreed to, None if nobody was asked.
+    """
+
+    plan: Plan | None = Field(default=None, exclude=True)
+    plan_hash: str | None = Field(default=None, exclude=True)
 
 
 class Between(Details):
     """From which account and Region to which."""
+
+    plan: Plan = Field(exclude=True)
 
     source_account_id: str
     target_account_id: str
@@ -94,7 +126,7 @@ class ClusterDeleted(CopyAvailable):
 
     step = Step.DELETE_CLUSTER
 
-    deleted_cluster_id: str | None
+    deleted_cluster_id: str | None = None
 
 
 class RestoreStarted(ClusterDeleted):
@@ -128,6 +160,18 @@ class UsersSetUp(RestoreAvailable):
     db_users: list[str]
 
 
+class ClustersSwapped(UsersSetUp):
+    """The new cluster has the target's identifier and serves there; `cluster_endpoint` is that."""
+
+    step = Step.SWAP_CLUSTERS
+
+
+class OldClusterDeleted(ClustersSwapped):
+    """The old cluster is gone, or kept for a while: then `deleted_cluster_id` is None."""
+
+    step = Step.DELETE_CLUSTER
+
+
 class SnapshotArchived(UsersSetUp):
     """The copy is tagged and kept, or deleted; `pruned_snapshot_ids` were deleted for their age."""
 
@@ -143,3 +187,26 @@ class NotificationSent(SnapshotArchived):
     step = Step.SEND_NOTIFICATION
 
     message_id: str
+
+
+class RefreshFailed(Between):
+    """A refresh failed after its first irreversible call: the old cluster is to serve again.
+
+    `aside`: its identifier is not waited for, since what holds it does not go.
+    """
+
+    failing_step: Step | None = Field(default=None, exclude=True)
+    aside: bool = Field(default=False, exclude=True)
+
+
+class BroughtBack(RefreshFailed):
+    """The old cluster serves again. `brought_back_from` is the final snapshot, None if the cluster
+    itself was still there.
+    """
+
+    step = Step.BRING_BACK
+
+    brought_back_cluster_id: str
+    brought_back_from: str | None
+    cluster_endpoint: str
+    cluster_port: int

@@ -8,10 +8,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from aurora_restore.announcements import Outcome, Result, publish, target_name
-from aurora_restore.details import Details, NotificationSent, SnapshotArchived, Step
+from aurora_restore.details import Details, NotificationSent, SnapshotArchived, Step, steps_of
 from aurora_restore.errors import RecordsUnavailable, RestoreError
 from aurora_restore.ledger import store
-from aurora_restore.records import Operation, RecordStore, request_digest
+from aurora_restore.records import Operation, RecordStore
 from aurora_restore.request import RestoreRequest
 from aurora_restore.sessions import target_client
 from aurora_restore.settings import settings
@@ -60,7 +60,8 @@ class Ending:
     """How a run ended that did not succeed.
 
     `known` is what the last finished step knew, None in a process that did not run the steps;
-    `parameters` is the request as it came, valid or not.
+    `parameters` is the request as it came, valid or not; `next_command` resumes the operation,
+    `run_again` starts another one.
     """
 
     flow_run_id: str
@@ -69,6 +70,7 @@ class Ending:
     error: dict[str, Any]
     parameters: dict[str, Any]
     next_command: str
+    run_again: str
     known: Details | None = None
 
 
@@ -90,7 +92,7 @@ def announce_failure(ending: Ending) -> str | None:
         # What cannot be recorded is told all the same.
         logger.error("%s", unavailable)  # noqa: TRY400 - one line
         records = None
-    if _is_anothers(operation, parameters):
+    if operation.is_anothers(_valid(parameters)):
         # A run that took another operation's name: that operation's records are not its to write.
         operation, records, known = Operation(operation_id, None, {}), None, None
     elif operation.note("announced") is not None:
@@ -114,7 +116,7 @@ def announce_failure(ending: Ending) -> str | None:
         step=step,
         error=ending.error,
         old_cluster=_old_cluster(operation),
-        next_command=ending.next_command,
+        next_command=ending.run_again if operation.note("going_back") else ending.next_command,
     )
     try:
         if records is not None:
@@ -166,14 +168,11 @@ def _announce(records: RecordStore | None, outcome: Outcome) -> str:
     return message_id
 
 
-def _is_anothers(operation: Operation, parameters: dict[str, Any]) -> bool:
-    digest = operation.head.details.get("request_digest") if operation.head else None
-    if digest is None:
-        return False
+def _valid(parameters: dict[str, Any]) -> RestoreRequest | None:
     try:
-        return bool(digest != request_digest(RestoreRequest.model_validate(parameters)))
+        return RestoreRequest.model_validate(parameters)
     except ValidationError:
-        return True
+        return None
 
 
 def _text(parameter: object) -> str:
@@ -184,12 +183,12 @@ def _text(parameter: object) -> str:
 def _failed_step(operation: Operation, known: Details | None) -> Step:
     if known is None:
         return operation.first_unfinished or Step.SEND_NOTIFICATION
-    steps = list(Step)
-    return steps[0] if known.step is None else steps[min(steps.index(known.step) + 1, 8)]
+    steps = steps_of(known.request.replace)
+    return steps[0] if known.step is None else [*steps, steps[-1]][steps.index(known.step) + 1]
 
 
 def _last_facts(operation: Operation, parameters: dict[str, Any]) -> dict[str, Any]:
-    done = [each for each in Step if operation.succeeded(each)]
+    done = [each for each in operation.order if operation.succeeded(each)]
     if done:
         return operation.steps[done[-1]].details
     names = ("source_account_id", "target_account_id", "source_region", "target_region")
@@ -202,9 +201,19 @@ def _duration(operation: Operation) -> int | None:
 
 
 def _old_cluster(operation: Operation) -> str | None:
+    """What has become of the cluster that was to be replaced, in one line."""
+    if operation.head is None:
+        return None
+    final = (operation.note("deletion") or {}).get("final_snapshot_id")
+    back = operation.steps.get(Step.BRING_BACK)
+    if back is not None and back.status == "SUCCESS":
+        source = back.details.get("brought_back_from")
+        how = f"brought back from {source}" if source else "still serves"
+        return f"{back.details['brought_back_cluster_id']}: {how}"
+    if operation.note("going_back"):
+        return f"NOT brought back; final snapshot {final or 'not asked for'}"
     deletion = operation.note("deletion")
-    if deletion is not None:
-        done = "deleted" if operation.succeeded(Step.DELETE_CLUSTER) else "its deletion was begun"
-        final = deletion.get("final_snapshot_id") or "not asked for"
-        return f"{deletion['cluster_id']}: {done}; final snapshot {final}"
-    return None if operation.head is None else "untouched"
+    if deletion is None:
+        return "untouched"
+    done = "deleted" if operation.succeeded(Step.DELETE_CLUSTER) else "its deletion was begun"
+    return f"{deletion['cluster_id']}: {done}; final snapshot {final or 'not asked for'}"

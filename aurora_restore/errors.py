@@ -1,5 +1,6 @@
 """What can stop or delay a step: each error names the resource, the problem and the remedy."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from botocore.exceptions import ClientError
@@ -12,7 +13,8 @@ class RestoreError(Exception):
 
     def __init__(self, resource: str, problem: str, remedy: str | None = None) -> None:
         self.resource, self.problem = resource, problem.rstrip(".")
-        text = f"{resource}: {self.problem}. {self.remedy if remedy is None else remedy}"
+        self.advice = self.remedy if remedy is None else remedy
+        text = f"{resource}: {self.problem}. {self.advice}"
         super().__init__(" ".join(text.split()))
 
 
@@ -49,6 +51,19 @@ class EndedBadly(RestoreError):
 
 class Refused(RestoreError):
     """A guard of ours, or a rule of AWS, forbids to go on. Nothing was changed by this step."""
+
+
+class PreflightFailed(RestoreError):
+    """Something stands in the way of the refresh; nothing was changed.
+
+    `findings` are all that was found, each with its remedy.
+    """
+
+    def __init__(self, findings: Sequence[RestoreError]) -> None:
+        self.findings = list(findings)
+        said = "; ".join(f"({n}) {each}" for n, each in enumerate(self.findings, 1))
+        count = f"{len(self.findings)} finding{'s' if len(self.findings) > 1 else ''}"
+        super().__init__("preflight", f"{count}, nothing was changed: {said}", "")
 
 
 class RecordsUnavailable(RestoreError):

@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from aurora_restore.announcements import duration_text
-from aurora_restore.details import Details, OperationBegun, Step
+from aurora_restore.details import Details, OperationBegun, RefreshFailed, Step
 from aurora_restore.errors import NotReady, Refused, TimedOut
+from aurora_restore.plan import OldCluster, Plan
 from aurora_restore.rds.clusters import Cluster
-from aurora_restore.records import RecordStore, StepRecord
+from aurora_restore.records import Operation, RecordStore, StepRecord
 from aurora_restore.sessions import target_client
 from aurora_restore.settings import Poll, settings
 
@@ -42,20 +43,38 @@ def store() -> RecordStore:
     return RecordStore(target_client("dynamodb"), settings().state_table)
 
 
-def begin(request: "RestoreRequest", operation_id: str) -> OperationBegun:
+def begin(
+    request: "RestoreRequest", operation_id: str, plan_hash: str | None = None
+) -> OperationBegun:
     """Put the operation's head item; nothing is done before that.
 
     Safe to repeat by the same request: that is how an operation is resumed.
 
     Raises:
-        Refused: the operation is another request's, or has already succeeded.
+        Refused: the operation is another request's, has already succeeded, or has gone back.
         RecordsUnavailable: the table cannot be used.
     """
     records = store()
     records.begin(operation_id, request)
+    operation = records.read(operation_id)
+    if operation.note("going_back"):
+        done = operation.succeeded(Step.BRING_BACK)
+        raise Refused(
+            f"operation_id {operation_id}",
+            "this operation failed and "
+            + ("has brought" if done else "is bringing")
+            + " the old cluster back",
+            "Start another one: leave operation_id out.",
+        )
     records.note(operation_id, outcome=None, announced=None)
-    data_from = records.read(operation_id).note("data_from")
-    return OperationBegun(operation_id=operation_id, request=request, data_from=data_from)
+    plan = operation.note("plan")
+    return OperationBegun(
+        operation_id=operation_id,
+        request=request,
+        data_from=operation.note("data_from"),
+        plan=None if plan is None else Plan.model_validate(plan),
+        plan_hash=plan_hash,
+    )
 
 
 def enter(records: RecordStore, known: Details, step: Step) -> Entry:
@@ -91,32 +110,85 @@ def still_waiting(entry: Entry, poll: Poll, waiting: NotReady) -> NotReady | Tim
     return TimedOut(waiting.resource, f"gave up after {waited}: {waiting.problem}")
 
 
-def intend_deletion(
-    operation_id: str, cluster: Cluster, final_snapshot_id: str | None = None
-) -> None:
-    """Record which cluster is about to be deleted, before the first call that does so.
+def keep_plan(operation_id: str, plan: Plan) -> None:
+    """Keep what is going to be done, before anything is: a resumed run follows the same plan."""
+    data_from = plan.data_from and str(plan.data_from)
+    store().note(operation_id, plan=plan.model_dump(mode="json"), data_from=data_from)
 
-    Raises:
-        Refused: the cluster of that name is another one than when the deletion began.
-    """
+
+def keep_restored(operation_id: str, cluster: Cluster) -> None:
+    """Keep which cluster this operation has restored, whatever it will be called."""
+    store().note(
+        operation_id, restored={"cluster_id": cluster.id, "resource_id": cluster.resource_id}
+    )
+
+
+def restored_resource_id(operation_id: str) -> str:
+    """Return the resource id of the cluster this operation has restored."""
+    return str(store().read(operation_id).note("restored")["resource_id"])
+
+
+def intend_deletion(operation_id: str, old: OldCluster, final_snapshot_id: str | None) -> None:
+    """Record which cluster is about to be deleted, before the first call that does so."""
     records = store()
-    noted = records.read(operation_id).note("deletion")
-    if noted is None:
-        deletion = {
-            "cluster_id": cluster.id,
-            "resource_id": cluster.resource_id,
+    if records.read(operation_id).note("deletion") is not None:
+        return
+    records.note(
+        operation_id,
+        deletion={
+            "cluster_id": old.blueprint.cluster_id,
+            "resource_id": old.resource_id,
             "final_snapshot_id": final_snapshot_id,
-        }
-        records.note(operation_id, deletion=deletion)
-    elif noted["resource_id"] != cluster.resource_id:
-        raise Refused(
-            f"cluster {cluster.id}",
-            f"it is not the one whose deletion was begun ({noted['resource_id']})",
-            "Somebody made another cluster of this name meanwhile; start another operation.",
-        )
+        },
+    )
 
 
 def deleted_cluster_id(operation_id: str) -> str | None:
     """Return the cluster this operation has deleted, or None if there was none."""
     noted = store().read(operation_id).note("deletion")
     return str(noted["cluster_id"]) if noted else None
+
+
+def final_snapshot_id(operation_id: str) -> str | None:
+    """Return the final snapshot this operation has taken or asked for, or None."""
+    noted = store().read(operation_id).note("deletion") or {}
+    return noted.get("final_snapshot_id")
+
+
+def begin_way_back(request: "RestoreRequest", operation_id: str) -> RefreshFailed | None:
+    """Record that the operation goes back, never forward again; None if it need not.
+
+    Raises:
+        RecordsUnavailable: the table cannot be used, so nothing may be done.
+    """
+    records = store()
+    operation = records.read(operation_id)
+    if operation.succeeded(Step.BRING_BACK) or operation.is_anothers(request):
+        return None
+    if not operation.note("going_back") and not must_go_back(operation):
+        return None
+    records.note(operation_id, going_back=True)
+    return RefreshFailed(
+        operation_id=operation_id,
+        request=request,
+        plan=Plan.model_validate(operation.note("plan")),
+        failing_step=operation.first_unfinished,
+        source_account_id=request.source_account_id,
+        target_account_id=request.target_account_id,
+        source_region=request.source_region,
+        target_region=request.target_region,
+    )
+
+
+def must_go_back(operation: Operation) -> bool:
+    """Whether a failure now leaves the target without its old cluster serving under its name.
+
+    In delete-first from the deletion until the new database is set up; in a swap while the names
+    are exchanged. Before, the old cluster is untouched; after, the new one serves.
+    """
+    failed = operation.first_unfinished
+    if operation.replace == "swap":
+        return failed is Step.SWAP_CLUSTERS and operation.note("restored") is not None
+    since = operation.order[operation.order.index(Step.DELETE_CLUSTER) :]
+    until = since[: since.index(Step.SETUP_DB_USERS) + 1]
+    return failed in until and operation.note("deletion") is not None

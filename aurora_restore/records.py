@@ -1,6 +1,5 @@
 """The truth about an operation: its records in DynamoDB."""
 
-import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -11,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from aurora_restore.details import Details, Step
+from aurora_restore.details import Details, Step, steps_of
 from aurora_restore.errors import RecordsUnavailable, Refused, aws_code
-from aurora_restore.request import RestoreRequest
+from aurora_restore.request import RestoreRequest, request_digest
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -58,10 +57,26 @@ class Operation:
         """Return a fact that was noted on the head item, or None."""
         return self.head.notes.get(name) if self.head else None
 
+    def is_anothers(self, request: RestoreRequest | None) -> bool:
+        """Whether the operation was begun with another request (None: with an invalid one)."""
+        digest = self.head.details.get("request_digest") if self.head else None
+        return digest is not None and (request is None or digest != request_digest(request))
+
+    @property
+    def replace(self) -> str:
+        """How the old cluster is replaced: delete-first or swap."""
+        request = self.head.details.get("request", {}) if self.head else {}
+        return str(request.get("replace", "delete-first"))
+
+    @property
+    def order(self) -> tuple[Step, ...]:
+        """The operation's steps in the order in which they are done."""
+        return steps_of(self.replace)
+
     @property
     def first_unfinished(self) -> Step | None:
-        """The first step, in the diagram's order, without a SUCCESS record."""
-        return next((step for step in Step if not self.succeeded(step)), None)
+        """The first step, in that order, without a SUCCESS record."""
+        return next((step for step in self.order if not self.succeeded(step)), None)
 
 
 class RecordStore:
@@ -73,8 +88,8 @@ class RecordStore:
     Source: DynamoDB API, Query and UpdateItem.
     """
 
-    def __init__(self, client: "DynamoDBClient", table: str) -> None:
-        self._client, self._table = client, table
+    def __init__(self, client: "DynamoDBClient", table: str, index: str = "step-timestamp") -> None:
+        self._client, self._table, self._index = client, table, index
 
     def read(self, operation_id: str) -> Operation:
         """Return all records of an operation, by one consistent read."""
@@ -90,16 +105,33 @@ class RecordStore:
         head = next((each for each in records if each.step == HEAD), None)
         return Operation(operation_id, head, steps)
 
+    def recent(self, limit: int) -> list[StepRecord]:
+        """Return the head items of the operations that changed last, newest first, by one query.
+
+        The index on `step` and `timestamp` is eventually consistent: good for a list, never for
+        deciding what may be done.
+        """
+        with self._reaching():
+            page = self._client.query(
+                TableName=self._table,
+                IndexName=self._index,
+                KeyConditionExpression="#step = :head",
+                ExpressionAttributeNames={"#step": "step"},
+                ExpressionAttributeValues={":head": {"S": HEAD}},
+                ScanIndexForward=False,
+                Limit=limit,
+            )
+        return [_from_item(item) for item in page["Items"]]
+
     def begin(self, operation_id: str, request: RestoreRequest) -> None:
         """Put the head item: the request, and that the operation is in progress.
 
         Raises:
             Refused: the operation is another request's, or has already succeeded.
         """
-        head = self.read(operation_id).head
         digest = request_digest(request)
         # A head item without a digest is of a run that ended before it had a valid request.
-        if head is not None and head.details.get("request_digest", digest) != digest:
+        if self.read(operation_id).is_anothers(request):
             raise Refused(
                 f"operation_id {operation_id}",
                 "this operation was begun with another request",
@@ -244,12 +276,6 @@ class _Reaching:
             raise RecordsUnavailable(
                 f"DynamoDB table {self._table}", f"cannot be used ({reason})"
             ) from error
-
-
-def request_digest(request: RestoreRequest) -> str:
-    """Return a hash of everything a request asks for, except the operation's name."""
-    text = request.model_dump_json(exclude={"operation_id"})
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 _SERIALIZER = TypeSerializer()

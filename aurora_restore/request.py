@@ -1,5 +1,6 @@
 """The parameters of a run: what to restore into what. Also the form of the Prefect UI."""
 
+import hashlib
 import re
 from typing import Annotated, Any, Literal, Self
 
@@ -13,7 +14,11 @@ Identifier = Annotated[
     Field(pattern=r"^[A-Za-z](-?[A-Za-z0-9])*$", max_length=63),
     AfterValidator(str.lower),
 ]
+AcuHalfSteps = Annotated[float, Field(multiple_of=0.5)]
 RoleName = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_$]*$", max_length=63)]
+
+SERVERLESS = "db.serverless"
+INHERITED = "Empty: as the replaced cluster has it."
 
 
 class DatabaseRole(BaseModel):
@@ -95,15 +100,38 @@ class RestoreRequest(BaseModel):
         description="Identifier of the cluster to DELETE. Empty: the one that has the target "
         "cluster's identifier now, if any.",
     )
-    replace: Literal["delete-first"] = Field(
+    replace: Literal["delete-first", "swap"] = Field(
         default="delete-first",
         title="How to replace",
-        description="delete-first: take a final snapshot, delete the old cluster, then restore.",
+        description="delete-first: take a final snapshot, delete the old cluster, then restore. "
+        "swap: restore beside the old cluster, exchange the names, delete the old one last.",
+    )
+    keep_old_hours: int = Field(
+        default=0,
+        title="Keep the old cluster (hours)",
+        ge=0,
+        le=720,
+        description="After a swap, leave the old cluster under another name for so long; a later "
+        "refresh of the same target deletes it.",
+    )
+    lift_deletion_protection: bool = Field(
+        default=False,
+        title="Lift deletion protection",
+        description="Turn the old cluster's deletion protection off right before deleting it. "
+        "Otherwise a protected cluster is refused.",
     )
     final_snapshot: bool = Field(
         default=True,
         title="Final snapshot",
-        description="Take a snapshot of the old cluster, and wait for it, before deleting it.",
+        description="Take a snapshot of the old cluster, and wait for it, before deleting it. "
+        "Without it there is no way back once the old cluster is deleted.",
+    )
+    final_snapshots_keep_newest: int = Field(
+        default=3,
+        title="Final snapshots to keep",
+        ge=1,
+        le=90,
+        description="Older final snapshots of the replaced cluster are deleted after a success.",
     )
     target_snapshot: Identifier | None = Field(
         default=None,
@@ -111,73 +139,120 @@ class RestoreRequest(BaseModel):
         description="Identifier of the snapshot copy in the target account. Empty: the source "
         "snapshot's name followed by -copy.",
     )
+    copy_route: Literal["one-step", "two-hops"] = Field(
+        default="one-step",
+        title="Way of the copy",
+        description="one-step: across account and Region at once, in two hops only if AWS refuses "
+        "that. two-hops: to the target account in the source Region, then to the target Region.",
+    )
+    source_kms_key_id: str | None = Field(
+        default=None,
+        title="KMS key for sharing",
+        min_length=1,
+        description="Key (ARN) of the source account and Region under which a snapshot is copied "
+        "there first when it is under the default key aws/rds, which cannot be shared.",
+    )
+    hop_kms_key_id: str | None = Field(
+        default=None,
+        title="KMS key of the hop",
+        min_length=1,
+        description="Key (id, ARN or alias) of the target account in the source Region. Needed "
+        "for a copy in two hops of an encrypted snapshot.",
+    )
     kms_key_id: str | None = Field(
         default=None,
         title="KMS key",
         min_length=1,
         description="Key (id, ARN or alias) of the target account and Region that encrypts the "
-        "copy and the cluster. Required when the snapshot is encrypted.",
+        "copy and the cluster. " + INHERITED,
     )
-    db_subnet_group_name: str = Field(
-        title="DB subnet group", min_length=1, description="Where the cluster lies in the network."
+    engine_version: str | None = Field(
+        default=None,
+        title="Engine version",
+        pattern=r"^\d+(\.\d+)*$",
+        description="Empty: the snapshot's, or the replaced cluster's if that is a newer minor "
+        "version of the same major one.",
     )
-    security_group_ids: list[Annotated[str, Field(pattern=r"^sg-[0-9a-f]+$")]] = Field(
+    db_subnet_group_name: str | None = Field(
+        default=None,
+        title="DB subnet group",
+        min_length=1,
+        description="Where the cluster lies in the network. " + INHERITED,
+    )
+    security_group_ids: list[Annotated[str, Field(pattern=r"^sg-[0-9a-f]+$")]] | None = Field(
+        default=None,
         title="Security groups",
         min_length=1,
-        description="VPC security groups of the cluster.",
+        description="VPC security groups of the cluster. " + INHERITED,
     )
-    port: int = Field(
-        default=5432, title="Port", ge=1150, le=65535, description="Port of the endpoint."
+    port: int | None = Field(
+        default=None,
+        title="Port",
+        ge=1150,
+        le=65535,
+        description="Port of the endpoint. " + INHERITED,
     )
-    instance_class: str = Field(
-        default="db.r6g.large",
+    instance_class: str | None = Field(
+        default=None,
         title="Instance class",
         pattern=r"^db\.[a-z0-9.-]+$",
-        description="Class of the writer and the readers, e.g. db.r6g.large or db.serverless.",
+        description="Class of the writer and the readers, e.g. db.r6g.large or db.serverless. "
+        + INHERITED,
     )
-    reader_count: int = Field(
-        default=0, title="Readers", ge=0, le=15, description="Instances beside the writer."
+    reader_count: int | None = Field(
+        default=None,
+        title="Readers",
+        ge=0,
+        le=15,
+        description="Instances beside the writer. " + INHERITED,
     )
-    serverless_min_acu: float | None = Field(
+    serverless_min_acu: AcuHalfSteps | None = Field(
         default=None,
         title="Serverless v2 minimum (ACU)",
         ge=0,
         le=256,
-        description="Required for db.serverless.",
+        description="For db.serverless. " + INHERITED,
     )
-    serverless_max_acu: float | None = Field(
+    serverless_max_acu: AcuHalfSteps | None = Field(
         default=None,
         title="Serverless v2 maximum (ACU)",
         ge=1,
         le=256,
-        description="Required for db.serverless.",
+        description="For db.serverless. " + INHERITED,
     )
     cluster_parameter_group: str | None = Field(
         default=None,
         title="Cluster parameter group",
-        description="Empty: the default of the engine version.",
+        description=INHERITED + " default.aurora-postgresqlNN names AWS's own.",
     )
     instance_parameter_group: str | None = Field(
         default=None,
         title="Instance parameter group",
-        description="Empty: the default of the engine version.",
+        description=INHERITED + " default.aurora-postgresqlNN names AWS's own.",
     )
-    storage_type: Literal["aurora", "aurora-iopt1"] = Field(
-        default="aurora", title="Storage type", description="Standard or I/O-Optimized."
+    storage_type: Literal["aurora", "aurora-iopt1"] | None = Field(
+        default=None, title="Storage type", description="Standard or I/O-Optimized. " + INHERITED
     )
-    backup_retention_days: int = Field(
-        default=1, title="Backup retention (days)", ge=1, le=35, description="Automated backups."
+    backup_retention_days: int | None = Field(
+        default=None,
+        title="Backup retention (days)",
+        ge=1,
+        le=35,
+        description="Automated backups. " + INHERITED,
     )
-    iam_authentication: bool = Field(
-        default=False, title="IAM authentication", description="Allow logins by IAM token."
+    iam_authentication: bool | None = Field(
+        default=None,
+        title="IAM authentication",
+        description="Allow logins by IAM token. " + INHERITED,
     )
-    deletion_protection: bool = Field(
-        default=False,
+    deletion_protection: bool | None = Field(
+        default=None,
         title="Deletion protection",
-        description="Protect the new cluster. The next refresh refuses a protected cluster.",
+        description="Protect the new cluster. A refresh of a protected cluster needs "
+        "lift_deletion_protection. " + INHERITED,
     )
-    log_exports: list[Literal["postgresql", "instance", "iam-db-auth-error"]] = Field(
-        default=["postgresql"], title="Log exports", description="Logs sent to CloudWatch."
+    log_exports: list[Literal["postgresql", "instance", "iam-db-auth-error"]] | None = Field(
+        default=None, title="Log exports", description="Logs sent to CloudWatch. " + INHERITED
     )
     master_secret_id: str | None = Field(
         default=None,
@@ -238,11 +313,17 @@ class RestoreRequest(BaseModel):
                 "target cluster, account or Region"
             )
             raise ValueError(message)
-        serverless = {self.serverless_min_acu is None, self.serverless_max_acu is None}
-        if serverless != {self.instance_class != "db.serverless"}:
+        given = {self.serverless_min_acu is not None, self.serverless_max_acu is not None}
+        if len(given) > 1 or (True in given and self.instance_class not in {None, SERVERLESS}):
             message = (
                 "serverless_min_acu, serverless_max_acu: give both with instance_class "
                 "db.serverless, and neither with another class"
+            )
+            raise ValueError(message)
+        if self.keep_old_hours and self.replace != "swap":
+            message = (
+                "keep_old_hours: delete-first deletes the old cluster before it restores; "
+                "leave it out, or set replace to swap"
             )
             raise ValueError(message)
         if (self.serverless_min_acu or 0) > (self.serverless_max_acu or 0):
@@ -253,6 +334,12 @@ class RestoreRequest(BaseModel):
         if twice := {name for name in names if names.count(name) > 1}:
             raise ValueError(f"roles: {sorted(twice)} stand twice; name each role once")
         return self
+
+
+def request_digest(request: RestoreRequest) -> str:
+    """Return a hash of everything a request asks for, except the operation's name."""
+    text = request.model_dump_json(exclude={"operation_id"})
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def one_line(error: ValidationError) -> str:

@@ -56,6 +56,26 @@ def set_up(
         require_login(endpoint, role, password)
 
 
+def verify(
+    secrets: "SecretsManagerClient",
+    roles: Sequence[DatabaseRole],
+    endpoint: Endpoint,
+    master: Master,
+) -> None:
+    """Return once the master and each role have logged in. Changes nothing.
+
+    Raises:
+        NotReady: the server does not accept a login (yet).
+        DatabaseSetupError: a role lacks a schema privilege.
+    """
+    with connected(
+        endpoint, master.username, get_password(secrets, master.secret_id, "master secret")
+    ):
+        pass
+    for role in roles:
+        require_login(endpoint, role, get_password(secrets, role.secret_id, role.name))
+
+
 def ensure_role(database: connection, role: DatabaseRole, password: SecretStr) -> None:
     """Give the role its login, password and grants. Safe to repeat.
 

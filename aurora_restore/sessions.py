@@ -1,5 +1,6 @@
 """Account, role and Region -> AWS client. The only place where a session is made."""
 
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -14,18 +15,32 @@ from aurora_restore.settings import settings
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_kms import KMSClient
     from mypy_boto3_rds import RDSClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sts import STSClient
 
-Service = Literal["dynamodb", "rds", "secretsmanager", "sns", "sts"]
+_REFUSED = {
+    "AccessDenied",
+    "AccessDeniedException",
+    "ExpiredToken",
+    "InvalidClientTokenId",
+    "SignatureDoesNotMatch",
+}
+
+Service = Literal["dynamodb", "ec2", "kms", "rds", "secretsmanager", "sns", "sts"]
 
 
 @overload
 def target_client(service: Literal["rds"], region: str) -> "RDSClient": ...
 @overload
 def target_client(service: Literal["dynamodb"], region: str | None = None) -> "DynamoDBClient": ...
+@overload
+def target_client(service: Literal["ec2"], region: str) -> "EC2Client": ...
+@overload
+def target_client(service: Literal["kms"], region: str) -> "KMSClient": ...
 @overload
 def target_client(service: Literal["secretsmanager"], region: str) -> "SecretsManagerClient": ...
 @overload
@@ -37,6 +52,8 @@ def target_client(service: Service, region: str | None = None) -> Any:
     return _client(service, region, None, None)
 
 
+@overload
+def source_client(service: Literal["kms"], request: RestoreRequest) -> "KMSClient": ...
 @overload
 def source_client(service: Literal["rds"], request: RestoreRequest) -> "RDSClient": ...
 @overload
@@ -62,8 +79,8 @@ def owns_source(request: RestoreRequest) -> bool:
     )
 
 
-def check_identity(client: "STSClient", expected_account: str, side: str) -> None:
-    """Return if the client's credentials are of the account the request claims.
+def check_identity(client: "STSClient", expected_account: str, side: str) -> str:
+    """Return who the client acts as (an ARN), once that is of the account the request claims.
 
     Raises:
         Refused: they are another account's, or the role may not be assumed.
@@ -71,22 +88,25 @@ def check_identity(client: "STSClient", expected_account: str, side: str) -> Non
     Source: STS API, GetCallerIdentity.
     """
     try:
-        account = client.get_caller_identity()["Account"]
+        identity = client.get_caller_identity()
     except client.exceptions.ClientError as error:
-        if aws_code(error) not in {"AccessDenied", "AccessDeniedException"}:
+        if aws_code(error) not in _REFUSED:
             raise
         raise Refused(
             f"{side}_account_id {expected_account}",
             f"its credentials were refused ({aws_code(error)})",
             "Let the task role assume the role AURORA_RESTORE_SOURCE_ROLE_ARN (trust policy, "
-            "external id), or correct that setting.",
+            "external id), or correct that setting."
+            if side == "source"
+            else "Run with credentials that are valid now.",
         ) from error
-    if account != expected_account:
+    if identity["Account"] != expected_account:
         raise Refused(
             f"{side}_account_id",
-            f"the request says {expected_account}, the credentials are of {account}",
+            f"the request says {expected_account}, the credentials are of {identity['Account']}",
             "Correct the request, or run in the right account.",
         )
+    return identity["Arn"]
 
 
 @cache
@@ -120,3 +140,14 @@ def _client(
             user_agent_extra="aurora-restore",
         ),
     )
+
+
+def rds_clients(request: RestoreRequest) -> "Callable[[str, str], RDSClient]":
+    """Return what gives an RDS client of an account and Region of the request."""
+
+    def client_of(account: str, region: str) -> "RDSClient":
+        if account == request.target_account_id:
+            return target_client("rds", region)
+        return source_client("rds", request)
+
+    return client_of

@@ -31,6 +31,9 @@ class Settings(BaseSettings):
     )
 
     state_table: str = Field(min_length=3, description="DynamoDB table of the records.")
+    state_index: str = Field(
+        "step-timestamp", description="Index of that table on step and timestamp."
+    )
     topic_arn: str = Field(pattern=r"^arn:aws[a-z-]*:sns:", description="SNS topic to announce to.")
     source_role_arn: str | None = Field(
         None, description="Role of the source account to assume. None: the snapshot is shared."

@@ -56,6 +56,12 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     parser.add_argument("--fail", metavar="NAME", help="plant a failure (make failures lists them)")
+    parser.add_argument(
+        "--mode",
+        choices=("delete-first", "swap"),
+        default="delete-first",
+        help="how the old cluster is replaced",
+    )
     parser.add_argument("--keep", action="store_true", help="leave everything up until Ctrl-C")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="write JSON files there")
     parser.add_argument(
@@ -114,7 +120,7 @@ def _refresh(
         aws.plant(options.fail)
         console.print(f"Planted: {options.fail} - {aws.failures()[options.fail]}", soft_wrap=True)
     operation_id = f"demo-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    wish = request(aws, operation_id=operation_id)
+    wish = request(aws, operation_id=operation_id, replace=options.mode)
     told = len(aws.messages())
     console.rule("Refreshing staging from production's snapshot", align="left")
     console.print(
@@ -141,8 +147,8 @@ def _refresh(
         footprint.stop()
     if run.returncode != 0:
         console.print(f"prefect deployment run ended with exit code {run.returncode}")
-    done = report.show_records(console, items)
-    if done == len(Step):
+    done = report.show_records(console, items, options.mode)
+    if done:
         report.show_database(console, aws, items[Step.SEND_NOTIFICATION]["details"])
     else:
         report.show_old_cluster(console, aws)
@@ -157,7 +163,7 @@ def _refresh(
     if options.out:
         report.write_files(options.out, aws, operation_id)
         console.print(f"Wrote records.json, messages.json and events.json to {options.out}")
-    return run.returncode == 0 and done == len(Step)
+    return run.returncode == 0 and done
 
 
 def _wait(console: Console, aws: Sandbox, prefect: "PrefectStack | KeptPrefect") -> None:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from aurora_restore.details import Step
+from aurora_restore.details import Step, steps_of
 from sandbox import Sandbox
 
 LOOK_EVERY_SECONDS = 0.5
@@ -31,7 +31,7 @@ def follow(
         return items
     told: dict[str, str] = {}
     for items in _watch(aws, operation_id, run):
-        for step in [each for each in Step if each in items]:
+        for step in steps_in(items):
             item = items[step]
             percent = item.get("percent")
             state = item["status"]
@@ -48,9 +48,7 @@ def steps_table(items: dict[str, dict[str, Any]]) -> Table:
     table = Table(
         "Step", "Status", "Timestamp (UTC)", "Done", "Took", box=None, header_style="bold"
     )
-    for step in Step:
-        if step not in items:
-            continue
+    for step in steps_in(items):
         item = items[step]
         percent = 100 if item["status"] == "SUCCESS" else item.get("percent")
         table.add_row(
@@ -61,6 +59,13 @@ def steps_table(items: dict[str, dict[str, Any]]) -> Table:
             took(item),
         )
     return table
+
+
+def steps_in(items: dict[str, dict[str, Any]]) -> list[Step]:
+    """Return the steps that have begun, in their order; the way back last."""
+    request = items.get("operation", {}).get("details", {}).get("request", {})
+    order = [*steps_of(request.get("replace", "")), Step.BRING_BACK]
+    return [step for step in order if step in items]
 
 
 def took(item: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ from psycopg2.sql import SQL, Identifier
 from rich.console import Console
 from rich.panel import Panel
 
-from aurora_restore.details import Step
+from aurora_restore.details import Step, steps_of
 from demo.follow import steps_table
 from sandbox import Sandbox
 
@@ -20,16 +20,17 @@ where nspname = 'sales' and relkind = 'r' order by 1
 """
 
 
-def show_records(console: Console, items: dict[str, dict[str, Any]]) -> int:
-    """Print the table of steps; return how many have succeeded."""
-    done = len([step for step in Step if step in items and items[step]["status"] == "SUCCESS"])
-    console.rule(f"{done} of {len(Step)} steps succeeded", align="left")
+def show_records(console: Console, items: dict[str, dict[str, Any]], mode: str) -> bool:
+    """Print the table of steps; return whether all have succeeded."""
+    steps = steps_of(mode)
+    done = len([step for step in steps if step in items and items[step]["status"] == "SUCCESS"])
+    console.rule(f"{done} of {len(steps)} steps succeeded", align="left")
     console.print(steps_table(items))
-    reached = [items[step] for step in Step if step in items]
+    reached = [items[step] for step in steps if step in items]
     if reached:
         console.print(f"details of {reached[-1]['step']}, which holds those of all before it:")
         console.print_json(json.dumps(reached[-1]["details"]))
-    return done
+    return done == len(steps)
 
 
 def show_database(console: Console, aws: Sandbox, details: dict[str, Any]) -> None:

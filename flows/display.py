@@ -38,7 +38,7 @@ def show_operation(operation: Operation) -> None:
     """Leave the operation's steps and result as an artifact."""
     rows = [
         f"| {step} | {record.status} | {duration_text(seconds(record))} | {record.timestamp} |"
-        for step in Step
+        for step in operation.order
         if (record := operation.steps.get(step)) is not None
     ]
     last = operation.steps[Step.SEND_NOTIFICATION].details

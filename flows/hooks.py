@@ -15,6 +15,7 @@ from aurora_restore.endings import Ending
 from aurora_restore.endings import announce_failure as announce
 from aurora_restore.errors import RestoreError, describe
 from aurora_restore.request import RestoreRequest, one_line
+from flows.way_back import go_back
 from tasks.hooks import recall
 
 logger = get_logger(__name__)
@@ -27,7 +28,7 @@ def operation_id_of(flow_run_id: object, parameters: dict[str, Any]) -> str:
 
 @contextmanager
 def failure_announced(request: RestoreRequest) -> Iterator[None]:
-    """Record and announce an error of the flow's body before Prefect hears of it.
+    """Undo, record and announce an error of the flow's body before Prefect hears of it.
 
     A hook alone would not do: when Prefect's API is gone at the end of a run, none is called.
     BaseException passes: Prefect's own control flow travels there.
@@ -35,16 +36,19 @@ def failure_announced(request: RestoreRequest) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        run_id = runtime.flow_run.id
-        _announce(run_id, "FAILED", describe(error), request.model_dump(mode="json"))
+        run_id, parameters = runtime.flow_run.id, request.model_dump(mode="json")
+        go_back(request, operation_id_of(run_id, parameters), error)
+        _announce(run_id, "FAILED", describe(error), parameters)
         raise
 
 
 def announce_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001
     """Flow hook for failed, crashed and cancelled runs. The names are those Prefect calls it by.
 
-    Does nothing for a run that has announced its end itself.
+    Does nothing for a dry run, nor for a run that has announced its end itself.
     """
+    if flow_run.parameters.get("dry_run"):
+        return
     parameters = dict(flow_run.parameters.get("request") or {})
     result: Result = "FAILED"
     if state.is_cancelled() or state.is_cancelling():
@@ -62,6 +66,10 @@ def _error_of(state: State[Any], parameters: dict[str, Any]) -> dict[str, Any]:
     return {"type": state.name or state.type.value, "message": (state.message or "")[:2000]}
 
 
+def _deployment() -> str:
+    return f"{runtime.flow_run.flow_name}/{runtime.deployment.name or '<deployment>'}"
+
+
 def _announce(
     flow_run_id: object, result: Result, error: dict[str, Any], parameters: dict[str, Any]
 ) -> None:
@@ -73,6 +81,7 @@ def _announce(
         error=error,
         parameters=parameters,
         next_command=f"prefect flow-run retry {flow_run_id}",
+        run_again=f"prefect deployment run {_deployment()}",
         known=known,
     )
     try:

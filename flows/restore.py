@@ -5,15 +5,22 @@ from typing import Any
 from prefect import flow, runtime
 
 from aurora_restore import ledger
-from aurora_restore.details import NotificationSent
+from aurora_restore.details import NotificationSent, UsersSetUp
 from aurora_restore.endings import conclude
 from aurora_restore.request import RestoreRequest
 from flows.display import date_run, name_run, show_operation
 from flows.hooks import announce_failure, failure_announced, operation_id_of
-from tasks.clusters import check_restore_status, delete_cluster, restore_snapshot
+from tasks.clusters import (
+    check_restore_status,
+    delete_cluster,
+    delete_old_cluster,
+    restore_snapshot,
+    swap_clusters,
+)
 from tasks.database import setup_db_users
 from tasks.hooks import remember
 from tasks.notifications import send_notification
+from tasks.planning import plan_refresh
 from tasks.polling import polled
 from tasks.snapshots import archive_snapshot, check_copy_status, check_snapshot, copy_snapshot
 
@@ -27,12 +34,14 @@ from tasks.snapshots import archive_snapshot, check_copy_status, check_snapshot,
     on_crashed=[announce_failure],
     on_cancellation=[announce_failure],
 )
-def restore_aurora_cluster(request: RestoreRequest) -> dict[str, Any]:
+def restore_aurora_cluster(
+    request: RestoreRequest, *, dry_run: bool = False, plan_hash: str | None = None
+) -> dict[str, Any]:
     """Replace an Aurora PostgreSQL cluster by a snapshot of another account.
 
-    **Deletes the replaced cluster**, after a final snapshot of it has become available and only
-    when what is checked beforehand is in order: both accounts, the snapshot, the replaced cluster,
-    the DB subnet group, the secrets, the topic.
+    **Deletes the replaced cluster**, after a final snapshot of it has become available, and only
+    when preflight has found nothing in the way. If a later step fails, the old cluster is brought
+    back.
 
     1. *snapshot-check*: the source snapshot and all that the run needs
     2. *copy-snapshot*, *check-copy-status*: a copy in the target account and Region
@@ -42,20 +51,35 @@ def restore_aurora_cluster(request: RestoreRequest) -> dict[str, Any]:
     6. *archive-snapshot*: the copy is kept or deleted, older ones are pruned
     7. *send-notification*: SNS
 
+    With `replace` = `swap` the new cluster is restored beside the old one; *swap-clusters*
+    exchanges their names once it is set up, and *delete-rds* comes after that.
+
     Each step's record is in DynamoDB. Running the same flow run again (`prefect flow-run retry`)
     continues where it stopped. Returns the facts of the finished operation.
+
+    Args:
+        request: Which snapshot becomes which cluster, and how.
+        dry_run: Only look: preflight's findings and the plan become an artifact, nothing changes.
+        plan_hash: Refuse if the plan is no longer the one that was shown with this hash.
     """
+    if dry_run:
+        return plan_refresh(request)
     with failure_announced(request):
         operation_id = operation_id_of(runtime.flow_run.id, request.model_dump())
-        begun = ledger.begin(request, operation_id)
+        begun = ledger.begin(request, operation_id, plan_hash)
         remember(runtime.flow_run.id, begun)
 
         found = check_snapshot(begun)
         date_run(found)
         copied = polled(check_copy_status)(polled(copy_snapshot)(found))
-        cleared = polled(delete_cluster)(copied)
-        restored = polled(check_restore_status)(polled(restore_snapshot)(cleared))
-        ready = polled(setup_db_users)(restored)
+        if request.replace == "swap":
+            restored = polled(check_restore_status)(polled(restore_snapshot)(copied))
+            swapped = polled(swap_clusters)(polled(setup_db_users)(restored))
+            ready: UsersSetUp = polled(delete_old_cluster)(swapped)
+        else:
+            cleared = polled(delete_cluster)(copied)
+            restored = polled(check_restore_status)(polled(restore_snapshot)(cleared))
+            ready = polled(setup_db_users)(restored)
         sent: NotificationSent = send_notification(polled(archive_snapshot)(ready))
 
         show_operation(conclude(sent))

@@ -171,7 +171,7 @@ class Sandbox:
             self._clients[session, service] = session.client(service)
         return self._clients[session, service]
 
-    def plant(self, failure: str | Fault, **options: Any) -> None:
+    def plant(self, failure: str | Fault, /, **options: Any) -> None:
         """Plant a failure, by name with options, or one described in full.
 
         Raises:

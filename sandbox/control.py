@@ -91,4 +91,8 @@ class Control:
 
 def describe_failures() -> dict[str, str]:
     """Return every failure that can be planted by name, with one line of what happens."""
-    return rds.ENDINGS | {name: each.summary for name, each in failures.FAILURES.items()}
+    return (
+        rds.ENDINGS
+        | rds.CIRCUMSTANCES
+        | {name: each.summary for name, each in failures.FAILURES.items()}
+    )

@@ -1,4 +1,7 @@
-"""The failures of API calls that can be planted by name. (Those of lifecycles: `sandbox.rds`.)"""
+"""The failures of API calls that can be planted by name. (Those of lifecycles: `sandbox.rds`.)
+
+Each takes the fields of `Fault` as options, such as `identifier` and `times`.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
@@ -66,6 +69,29 @@ FAILURES: dict[str, Failure] = {
             "SnapshotQuotaExceeded",
             "Cannot copy more than 5 snapshots across regions",
             times=3,
+        ),
+    ),
+    "single-step-refused": Failure(
+        f"{COPY} across account and Region at once: InvalidParameterCombination, until cleared",
+        Fault(
+            RDS,
+            COPY,
+            "InvalidParameterCombination",
+            "Copying a DB cluster snapshot across accounts and across Regions in a single step "
+            "isn't supported.",
+            single_step=True,
+            **FOREVER,
+        ),
+    ),
+    "rename-refused": Failure(
+        "ModifyDBCluster with a new name: InvalidDBClusterStateFault or code=, until cleared",
+        Fault(
+            RDS,
+            "ModifyDBCluster",
+            "InvalidDBClusterStateFault",
+            "DB cluster is not available for modification with status backing-up",
+            match={"NewDBClusterIdentifier": ""},
+            **FOREVER,
         ),
     ),
     "restore-refused": Failure(
@@ -184,7 +210,7 @@ FAILURES: dict[str, Failure] = {
 }
 
 
-def build(name: str, **options: Any) -> Fault:
+def build(name: str, /, **options: Any) -> Fault:
     """Return the fault of a named failure; options change its fields (`times=2`, `after=1`).
 
     Raises:

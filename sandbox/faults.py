@@ -5,11 +5,20 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any
 
 from sandbox.clock import Clock
 from sandbox.dynamodb import written
 from sandbox.wire import AwsError, Call, ConnectionLost
+
+_NAMES = (
+    "DBClusterIdentifier",
+    "DBClusterSnapshotIdentifier",
+    "DBInstanceIdentifier",
+    "SourceDBClusterSnapshotIdentifier",
+    "TargetDBClusterSnapshotIdentifier",
+)
 
 
 @dataclass(frozen=True)
@@ -22,6 +31,8 @@ class Fault:
       only each n-th fails.
     - `match`: texts that the parameter of that name, at any depth ("*": any parameter), contains.
       For DynamoDB's writes: attributes that one of the items written has, exactly.
+    - `identifier`: the cluster, snapshot or instance the call is about; may hold `*` and `?`.
+    - `single_step`: only copies whose source is of another account and another Region.
     - `delay`: real seconds before anything happens. `drop_connection`: closed without having done
       anything. `lose_reply`: carried out, then closed.
     - `aws_seconds`: it ends so long after it was planted. `after_step`: it begins once an item of
@@ -37,6 +48,8 @@ class Fault:
     after: int = 0
     every: int = 1
     match: Mapping[str, str] = field(default_factory=dict)
+    identifier: str | None = None
+    single_step: bool = False
     account: str | None = None
     region: str | None = None
     delay: float = 0.0
@@ -58,6 +71,16 @@ class Fault:
             and self.account in {None, call.account}
             and self.region in {None, call.region}
             and (not self.match or self._matches(call))
+            and (self.identifier is None or self._is_about(call, self.identifier.lower()))
+            and (not self.single_step or _is_single_step(call))
+        )
+
+    @staticmethod
+    def _is_about(call: Call, identifier: str) -> bool:
+        return any(
+            fnmatchcase(str(call.parameters[name]).rpartition(":")[2].lower(), identifier)
+            for name in _NAMES
+            if name in call.parameters
         )
 
     def _matches(self, call: Call) -> bool:
@@ -151,6 +174,11 @@ class Faults:
 
 def _items(call: Call) -> list[dict[str, Any]]:
     return written(call.operation, call.parameters) if call.service == "dynamodb" else []
+
+
+def _is_single_step(call: Call) -> bool:
+    parts = str(call.parameters.get("SourceDBClusterSnapshotIdentifier", "")).split(":")
+    return parts[0] == "arn" and parts[3] != call.region and parts[4] != call.account
 
 
 def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, str]]:

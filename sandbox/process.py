@@ -45,6 +45,7 @@ class Process:
         self._snapshot = Snapshot([])
         self.events.clear()
         self.clock.start(self._speed)
+        rds.take_stock()
         self.facts = facts | {"url": server.url, "container_token": secrets.token_urlsafe(18)}
 
     def reset(self) -> None:
@@ -56,6 +57,7 @@ class Process:
             self._snapshot.put_back()
             self.events.clear()
             self.clock.start(self._speed)
+            rds.take_stock()
 
     @staticmethod
     def _settle() -> None:
@@ -65,13 +67,13 @@ class Process:
                 rds.settle()
                 return
 
-    def plant(self, name: str, **options: Any) -> None:
+    def plant(self, name: str, /, **options: Any) -> None:
         """Plant a failure by name.
 
         Raises:
             ValueError: there is none of that name, or it has no such option.
         """
-        if name not in rds.ENDINGS:
+        if name not in rds.ENDINGS | rds.CIRCUMSTANCES:
             self.faults.plant(failures.build(name, **options))
             return
         try:

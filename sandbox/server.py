@@ -13,6 +13,7 @@ from sandbox.credentials import Credentials
 from sandbox.emulator import Emulator
 from sandbox.events import EventLog
 from sandbox.faults import Faults
+from sandbox.key_policy import called_by, names_of
 from sandbox.keys import is_host
 from sandbox.kms import owner_of_key
 from sandbox.masking import loggable
@@ -74,7 +75,9 @@ class Gateway:
         if call.service == "sts":
             reply = finish(call, self._credentials.answer(call, identity))
         else:
-            reply = finish(call, self.emulator.answer(call, owner_of_key(call)))
+            account = owner_of_key(call)
+            with called_by(names_of(call.account, call.caller)):
+                reply = finish(call, self.emulator.answer(call, account))
         if reply.error is None:
             self._faults.witness(call)
         if fault is not None and fault.lose_reply:

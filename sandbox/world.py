@@ -19,6 +19,7 @@ from sandbox.rds.runtime import runtime
 from sandbox.rds.snapshot import all_snapshots, automated_backup
 
 MANAGED = {"Key": "aurora-restore:managed", "Value": "true"}
+TEAM = {"Key": "team", "Value": "payments"}
 KEY_USE = ("kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*")
 
 
@@ -125,14 +126,12 @@ class Builder:
         world = self._world
         own = _allow(world.source_account, "kms:*")
         of_target = _allow(world.target_account, *KEY_USE, "kms:DescribeKey", "kms:CreateGrant")
+        alone = [_allow(world.target_account, "kms:*")]
+        hop = self._client("kms", world.target_account, world.source_region)
         for side, kms, alias, statements in (
             ("source", self._source["kms"], world.source_key_alias, [own, of_target]),
-            (
-                "target",
-                self._target["kms"],
-                world.target_key_alias,
-                [_allow(world.target_account, "kms:*")],
-            ),
+            ("target", self._target["kms"], world.target_key_alias, alone),
+            ("hop", hop, world.target_key_alias, alone),  # for a copy in two steps
         ):
             policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
             made = kms.create_key(Policy=policy, Description=f"Aurora storage, {side}")
@@ -272,13 +271,19 @@ class Builder:
             VpcSecurityGroupIds=self.facts["security_group_ids"],
             DBClusterParameterGroupName=world.cluster_parameter_group,
             Port=databases.port,
-            Tags=[MANAGED],
+            BackupRetentionPeriod=3,
+            PreferredBackupWindow="03:00-03:30",
+            PreferredMaintenanceWindow="sun:05:00-sun:05:30",
+            EnableCloudwatchLogsExports=["postgresql"],
+            CopyTagsToSnapshot=True,
+            Tags=[MANAGED, TEAM],
         )["DBCluster"]
-        for number in (1, 2):
+        for number, tier in ((1, 1), (2, 5)):
             self._instance(
                 rds,
                 world.target_cluster,
                 number,
+                PromotionTier=tier,
                 DBParameterGroupName=world.instance_parameter_group,
                 Tags=[MANAGED],
             )

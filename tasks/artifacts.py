@@ -44,3 +44,9 @@ def optional() -> Iterator[None]:
             yield
     except (httpx.HTTPError, PrefectException) as error:
         logger.warning("Prefect's API did not take it: %s", error)
+
+
+def show_plan(markdown: str) -> None:
+    """Show what a refresh would do, and what stands in its way."""
+    with optional():
+        create_markdown_artifact(markdown, key="restore-plan", description="Plan of a refresh")

@@ -42,7 +42,8 @@ def record_step(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> N
     """
     if state.is_completed():
         reached: Details = state.result()
-        remember(task_run.flow_run_id, reached)
+        if task.name != Step.BRING_BACK:
+            remember(task_run.flow_run_id, reached)
         store().succeed(reached)
         return
     error = state.result(raise_on_failure=False)

@@ -1,6 +1,6 @@
 """The snapshot's steps: check, copy, wait for the copy, archive it."""
 
-from aurora_restore import preflight
+from aurora_restore import ledger, preflight
 from aurora_restore.details import (
     CopyAvailable,
     CopyStarted,
@@ -10,35 +10,38 @@ from aurora_restore.details import (
     Step,
     UsersSetUp,
 )
-from aurora_restore.ledger import store
-from aurora_restore.rds import archiving, copying, names, tags
-from aurora_restore.sessions import owns_source, source_client, target_client
+from aurora_restore.plan import require_agreed
+from aurora_restore.rds import archiving, copying, deleting, tags
+from aurora_restore.sessions import rds_clients, target_client
 from tasks.step import step
 
 
 @step(Step.CHECK_SNAPSHOT)
 def check_snapshot(begun: OperationBegun) -> SnapshotFound:
-    """Return once what preflight checks is in order. Changes nothing."""
-    found = preflight.check(begun)
-    store().note(begun.operation_id, data_from=found.data_from and str(found.data_from))
-    return found
+    """Return once preflight finds nothing in the way. Changes nothing."""
+    request = begun.request
+    examined = preflight.examine(request, begun.operation_id)
+    plan = examined.require_clean()
+    require_agreed(examined.fingerprint, begun.plan_hash)
+    ledger.keep_plan(begun.operation_id, plan)
+    return begun.then(
+        SnapshotFound,
+        plan=plan,
+        data_from=plan.data_from,
+        snapshot_name=plan.snapshot_id,
+        snapshot_arn=plan.snapshot_arn,
+        source_account_id=request.source_account_id,
+        target_account_id=request.target_account_id,
+        source_region=request.source_region,
+        target_region=request.target_region,
+    )
 
 
 @step(Step.COPY_SNAPSHOT)
 def copy_snapshot(found: SnapshotFound) -> CopyStarted:
     """Return once a copy in the target account and Region is requested."""
-    request = found.request
-    marks = tags.marks(found.operation_id, request.target_cluster_id)
-    if owns_source(request) and request.source_account_id != request.target_account_id:
-        source = source_client("rds", request)
-        copying.ensure_shared(source, found.snapshot_name, request.target_account_id)
-    copy = copying.start_copy(
-        target_client("rds", request.target_region),
-        found.snapshot_arn,
-        request,
-        names.copy_names(request, found.operation_id, found.snapshot_name),
-        marks,
-    )
+    marks = tags.marks(found.operation_id, found.plan.target_cluster_id)
+    copy = copying.follow(found.plan.route, rds_clients(found.request), marks)
     return found.then(
         CopyStarted,
         source_snapshot=found.snapshot_name,
@@ -50,22 +53,27 @@ def copy_snapshot(found: SnapshotFound) -> CopyStarted:
 
 @step(Step.CHECK_COPY_STATUS)
 def check_copy_status(started: CopyStarted) -> CopyAvailable:
-    """Return once the copy is available. Raises NotReady (retried), EndedBadly."""
+    """Return once the copy is available, and what was needed only for it is taken back."""
     rds = target_client("rds", started.target_region)
     copy = copying.require_copied(rds, started.copy_snapshot_id)
+    marks = tags.marks(started.operation_id, started.plan.target_cluster_id)
+    copying.tidy(started.plan.route, rds_clients(started.request), marks)
     return started.then(CopyAvailable, copy_status=copy.status, snapshot_arn=copy.arn)
 
 
 @step(Step.ARCHIVE_SNAPSHOT)
 def archive_snapshot(ready: UsersSetUp) -> SnapshotArchived:
-    """Return once the copy is tagged or deleted, and older archived ones are pruned."""
-    rds = target_client("rds", ready.target_region)
-    keep = ready.request.archive == "keep"
+    """Return once the copy is tagged or deleted, and what is older than wanted is pruned."""
+    request, rds = ready.request, target_client("rds", ready.target_region)
+    keep = request.archive == "keep"
     archiving.archive(rds, ready.copy_snapshot_id, keep=keep)
+    deleting.remove_kept(rds, request.target_cluster_id)
+    finals = archiving.prune_final_snapshots(
+        rds, request.replaced_cluster_id, request.final_snapshots_keep_newest, ready.operation_id
+    )
+    copies = archiving.prune_archives(rds, request.target_cluster_id, request.archive_keep_newest)
     return ready.then(
         SnapshotArchived,
         archive_status="kept" if keep else "deleted",
-        pruned_snapshot_ids=archiving.prune_archives(
-            rds, ready.request.target_cluster_id, ready.request.archive_keep_newest
-        ),
+        pruned_snapshot_ids=[*copies, *finals],
     )

@@ -1,9 +1,13 @@
 """Requests that tests start from."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from aurora_restore.plan import OldCluster, Plan
+from aurora_restore.rds.blueprint import Blueprint, InstanceBlueprint
+from aurora_restore.rds.route import Hop, Route
 from aurora_restore.request import RestoreRequest
 
 SOURCE_ACCOUNT, TARGET_ACCOUNT = "123456789012", "987654321098"
@@ -35,3 +39,42 @@ def state_flow() -> list[dict[str, Any]]:
     text = (Path(__file__).parent / "data" / "state-flow.json").read_text()
     examples: list[dict[str, Any]] = json.loads(text)
     return examples
+
+
+def plan(**changes: Any) -> Plan:
+    """Return a plan: a writer in the place of a cluster that had one too."""
+    new = Blueprint(
+        cluster_id="staging",
+        engine_version="16.14",
+        port=5432,
+        subnet_group="aurora-restore",
+        security_group_ids=["sg-12345678"],
+        kms_key_id="alias/aurora-target",
+        instances=[InstanceBlueprint(id="staging-1", instance_class="db.r6g.large")],
+    )
+    arn = f"arn:aws:rds:us-east-1:{SOURCE_ACCOUNT}:cluster-snapshot:daily-backup-2024-03-20"
+    hop = Hop(
+        account=TARGET_ACCOUNT,
+        region="us-west-2",
+        source_arn=arn,
+        names=["daily-backup-2024-03-20-copy"],
+        kms_key_id="alias/aurora-target",
+        share=True,
+    )
+    given: dict[str, Any] = {
+        "target_cluster_id": "staging",
+        "snapshot_arn": arn,
+        "snapshot_id": "daily-backup-2024-03-20",
+        "data_from": datetime(2024, 3, 20, 2, 0, tzinfo=UTC),
+        "master_username": "postgres",
+        "vpc_id": "vpc-12345678",
+        "subnet_ids": ["subnet-1", "subnet-2"],
+        "route": Route(hops=[hop], kind="one-step"),
+        "old": OldCluster(
+            arn=f"arn:aws:rds:us-west-2:{TARGET_ACCOUNT}:cluster:staging",
+            resource_id="cluster-OLD",
+            blueprint=new,
+        ),
+        "new": new,
+    }
+    return Plan.model_validate(given | changes)

@@ -1,4 +1,4 @@
-"""What becomes of the copy after the restore: kept and marked, or deleted; older ones pruned."""
+"""What becomes of snapshots after the restore: the copy kept or deleted, older ones pruned."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from aurora_restore.errors import NotFound, NotReady
 from aurora_restore.rds import tags
 from aurora_restore.rds.snapshots import Snapshot, find_snapshot
+from aurora_restore.rds.status import AVAILABLE
 
 if TYPE_CHECKING:
     from mypy_boto3_rds import RDSClient
@@ -34,21 +35,39 @@ def archive(rds: "RDSClient", copy_id: str, *, keep: bool) -> None:
 
 def prune_archives(rds: "RDSClient", target_cluster_id: str, keep_newest: int) -> list[str]:
     """Delete the archived copies of a target cluster beyond the newest; return their ids."""
-    archived = sorted(
-        (
+    archived = [
+        snapshot
+        for snapshot in _managed_snapshots(rds)
+        if snapshot.tags.get(tags.TARGET) == target_cluster_id and tags.ARCHIVED in snapshot.tags
+    ]
+    archived.sort(key=lambda each: (each.tags[tags.ARCHIVED], each.id), reverse=True)
+    return _delete(rds, archived[keep_newest:])
+
+
+def prune_final_snapshots(
+    rds: "RDSClient", cluster_id: str, keep_newest: int, operation_id: str
+) -> list[str]:
+    """Delete the final snapshots of a cluster beyond the newest; return their ids.
+
+    Only available ones count and are deleted: the others are no way back, or not yet. Never this
+    operation's own.
+    """
+    finals = [
+        (snapshot.created_at, snapshot.id, snapshot)
+        for snapshot in _managed_snapshots(rds)
+        if snapshot.tags.get(tags.FINAL_OF) == cluster_id
+        and snapshot.status == AVAILABLE
+        and snapshot.created_at is not None
+    ]
+    finals.sort(reverse=True)
+    return _delete(
+        rds,
+        [
             snapshot
-            for snapshot in _manual_snapshots(rds)
-            if snapshot.tags.get(tags.TARGET) == target_cluster_id
-            and snapshot.tags.get(tags.MANAGED) == "true"
-            and tags.ARCHIVED in snapshot.tags
-        ),
-        key=lambda each: (each.tags[tags.ARCHIVED], each.id),
-        reverse=True,
+            for _, _, snapshot in finals[keep_newest:]
+            if snapshot.tags.get(tags.OPERATION) != operation_id
+        ],
     )
-    pruned = [snapshot.id for snapshot in archived[keep_newest:]]
-    for snapshot_id in pruned:
-        delete_snapshot(rds, snapshot_id)
-    return pruned
 
 
 def delete_snapshot(rds: "RDSClient", snapshot_id: str) -> None:
@@ -67,7 +86,15 @@ def delete_snapshot(rds: "RDSClient", snapshot_id: str) -> None:
         raise NotReady(f"cluster snapshot {snapshot_id}", "it is in use") from fault
 
 
-def _manual_snapshots(rds: "RDSClient") -> Iterator[Snapshot]:
+def _delete(rds: "RDSClient", snapshots: list[Snapshot]) -> list[str]:
+    for snapshot in snapshots:
+        delete_snapshot(rds, snapshot.id)
+    return [snapshot.id for snapshot in snapshots]
+
+
+def _managed_snapshots(rds: "RDSClient") -> Iterator[Snapshot]:
     pages = rds.get_paginator("describe_db_cluster_snapshots").paginate(SnapshotType="manual")
     for page in pages:
-        yield from map(Snapshot.from_api, page["DBClusterSnapshots"])
+        for snapshot in map(Snapshot.from_api, page["DBClusterSnapshots"]):
+            if snapshot.tags.get(tags.MANAGED) == "true":
+                yield snapshot

@@ -1,4 +1,4 @@
-"""Clusters and their instances: find, delete, restore, complete."""
+"""Clusters and their instances, as RDS shows them."""
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
@@ -30,6 +30,11 @@ class Cluster:
     master_secret_status: str | None
     subnet_group: str
     security_group_ids: list[str]
+    maintenance_window: str | None = None
+    http_endpoint: bool = False
+    global_cluster_id: str | None = None
+    replica_ids: list[str] = field(default_factory=list)
+    replicates: str | None = None
     tags: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -60,6 +65,11 @@ class Cluster:
             security_group_ids=[
                 each["VpcSecurityGroupId"] for each in found.get("VpcSecurityGroups", [])
             ],
+            maintenance_window=found.get("PreferredMaintenanceWindow"),
+            http_endpoint=found.get("HttpEndpointEnabled", False),
+            global_cluster_id=found.get("GlobalClusterIdentifier"),
+            replica_ids=list(found.get("ReadReplicaIdentifiers", [])),
+            replicates=found.get("ReplicationSourceIdentifier"),
             tags=tags.from_api(found.get("TagList", [])),
         )
 
@@ -95,6 +105,18 @@ def get_cluster(rds: "RDSClient", cluster_id: str) -> Cluster:
     if found is None:
         raise NotFound(f"cluster {cluster_id}", "it does not exist")
     return found
+
+
+def find_by_resource_id(rds: "RDSClient", *resource_ids: str) -> dict[str, Cluster]:
+    """Return those of the clusters that exist, by resource id, whatever they are called now.
+
+    Source: RDS API, DescribeDBClusters, filter db-cluster-resource-id.
+    """
+    page = rds.describe_db_clusters(
+        Filters=[{"Name": "db-cluster-resource-id", "Values": list(resource_ids)}]
+    )
+    found = map(Cluster.from_api, page["DBClusters"])
+    return {cluster.resource_id: cluster for cluster in found}
 
 
 def get_network(rds: "RDSClient", subnet_group: str) -> Network:

@@ -1,84 +1,117 @@
-"""Making room: what may be deleted, its final snapshot, the permitted order."""
+"""Deleting a cluster: what may be deleted, its final snapshot, the permitted order."""
 
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NoReturn
 
 from aurora_restore.errors import NotReady, Refused, aws_code
 from aurora_restore.rds import tags
 from aurora_restore.rds.clusters import Cluster, find_cluster, instance_statuses
 from aurora_restore.rds.snapshots import Snapshot, find_snapshot
-from aurora_restore.request import RestoreRequest
+from aurora_restore.rds.status import is_terminal
 
 if TYPE_CHECKING:
     from mypy_boto3_rds import RDSClient
 
+    from aurora_restore.plan import OldCluster
 
-def require_deletable(cluster: Cluster) -> None:
-    """Return if this program may delete the cluster.
 
-    AWS lets the instances of a protected cluster be deleted, so this comes before any of them.
+def obstacles(cluster: Cluster, *, lift_protection: bool) -> list[Refused]:
+    """Return every reason why this program may not delete the cluster, none if it may.
 
-    Raises:
-        Refused: it is protected, stopped, of another engine, or not marked as ours to replace.
+    AWS lets the instances of a protected cluster be deleted, and so those of a member of a global
+    cluster: this comes before any of them.
     """
     resource = f"cluster {cluster.id}"
+    found = []
     if cluster.engine != "aurora-postgresql":
-        raise Refused(
-            resource, f"its engine is {cluster.engine!r}", "Name an Aurora PostgreSQL cluster."
-        )
+        found.append((f"its engine is {cluster.engine!r}", "Name an Aurora PostgreSQL cluster."))
     if cluster.tags.get(tags.MANAGED) != "true":
-        raise Refused(
-            resource,
-            f"it lacks the tag {tags.MANAGED} = true, so it is not ours to delete",
-            "Set the tag if this cluster may be replaced, or name another one.",
+        found.append(
+            (
+                f"it lacks the tag {tags.MANAGED} = true, so it is not ours to delete",
+                "Set the tag if this cluster may be replaced, or name another one.",
+            )
         )
-    if cluster.protected:
-        raise Refused(
-            resource, "deletion protection is on", "Turn it off if this cluster may be replaced."
+    if cluster.protected and not lift_protection:
+        found.append(
+            (
+                "deletion protection is on",
+                "Turn it off, or set lift_deletion_protection, if this cluster may be replaced.",
+            )
         )
     if cluster.status.startswith("stop"):
-        raise Refused(
-            resource, f"its status is {cluster.status!r}, so AWS does not delete it", "Start it."
+        found.append((f"its status is {cluster.status!r}, so AWS does not delete it", "Start it."))
+    if is_terminal(cluster.status):
+        found.append(
+            (
+                f"its status is {cluster.status!r}, so no final snapshot of it can be taken",
+                "Repair it, or delete it by hand.",
+            )
         )
+    if cluster.global_cluster_id is not None:
+        found.append(
+            (
+                f"it is a member of the global cluster {cluster.global_cluster_id}",
+                "Remove it from the global cluster, or name another one.",
+            )
+        )
+    if cluster.replica_ids:
+        found.append(
+            (
+                f"it has read replicas ({', '.join(cluster.replica_ids)})",
+                "Promote or delete them, or name another cluster.",
+            )
+        )
+    if cluster.replicates is not None:
+        found.append(
+            (
+                f"it is a replica of {cluster.replicates}",
+                "Promote it if it may be replaced, or name another one.",
+            )
+        )
+    return [Refused(resource, problem, remedy) for problem, remedy in found]
 
 
-def find_replaced(rds: "RDSClient", request: RestoreRequest, operation_id: str) -> Cluster | None:
-    """Return the cluster that must make room, or None when the target identifier is free.
-
-    A cluster that this operation restored is not one to be replaced.
+def find_replaced(
+    rds: "RDSClient", cluster_id: str, planned: "OldCluster | None", operation_id: str
+) -> Cluster | None:
+    """Return the cluster that the plan replaces, by the identifier it has now; None if it is gone.
 
     Raises:
-        Refused: the target identifier belongs to a cluster that is not to be replaced.
+        Refused: the cluster of that name is another one than preflight saw.
     """
-    found = find_cluster(rds, request.replaced_cluster_id)
-    if request.replaced_cluster_id != request.target_cluster_id:
-        target = find_cluster(rds, request.target_cluster_id)
-        if target is not None and target.tags.get(tags.OPERATION) != operation_id:
-            raise Refused(
-                f"target_cluster_id {request.target_cluster_id}",
-                "a cluster of this name exists, and `replaces` names another",
-                "Name it in `replaces` to have it deleted, or choose another target_cluster_id.",
-            )
-    if found is not None and found.tags.get(tags.OPERATION) == operation_id:
+    found = find_cluster(rds, cluster_id)
+    if found is None or found.tags.get(tags.OPERATION) == operation_id:
         return None
+    if planned is None or found.resource_id != planned.resource_id:
+        seen = planned.resource_id if planned else "none"
+        raise Refused(
+            f"cluster {found.id}",
+            f"it is not the one that was checked (resource id {found.resource_id}, then {seen})",
+            "Somebody made another cluster of this name meanwhile; start another operation.",
+        )
     return found
 
 
-def remove(
-    rds: "RDSClient", cluster: Cluster, final_snapshot_id: str | None, marks: dict[str, str]
+def secure(
+    rds: "RDSClient",
+    cluster: Cluster,
+    final_snapshot_id: str | None,
+    marks: dict[str, str],
+    *,
+    lift_protection: bool,
 ) -> None:
-    """Take the final snapshot, wait for it, then delete the cluster. Safe to repeat.
+    """Return once the cluster may be deleted, its final snapshot available. Safe to repeat.
 
     Raises:
-        NotReady: always, until the cluster is gone.
-        Refused: it may not be deleted.
-        EndedBadly: the final snapshot failed; nothing was deleted.
+        NotReady: the final snapshot is being made.
+        Refused: the cluster may not be deleted.
+        EndedBadly: the final snapshot failed.
     """
-    if cluster.status == "deleting":
-        raise NotReady(f"cluster {cluster.id}", "it is being deleted")
-    require_deletable(cluster)
+    for obstacle in obstacles(cluster, lift_protection=lift_protection):
+        raise obstacle
     if final_snapshot_id is not None:
         ensure_final_snapshot(rds, cluster.id, final_snapshot_id, marks)
-    delete_cluster(rds, cluster)
 
 
 def ensure_final_snapshot(
@@ -89,7 +122,7 @@ def ensure_final_snapshot(
     Raises:
         NotReady: it is still being made.
         EndedBadly: it failed.
-        Refused: the name belongs to somebody else.
+        Refused: the name belongs to somebody else, or the quota of manual snapshots is used up.
 
     Source: RDS API, CreateDBClusterSnapshot.
     """
@@ -101,8 +134,17 @@ def ensure_final_snapshot(
                 DBClusterIdentifier=cluster_id,
                 Tags=tags.to_api(marks),
             )
-        except rds.exceptions.InvalidDBClusterStateFault as fault:
+        except (
+            rds.exceptions.InvalidDBClusterStateFault,
+            rds.exceptions.InvalidDBClusterSnapshotStateFault,
+        ) as fault:
             raise NotReady(f"cluster {cluster_id}", "it is busy; no final snapshot yet") from fault
+        except rds.exceptions.SnapshotQuotaExceededFault as fault:
+            raise Refused(
+                f"cluster snapshot {snapshot_id}",
+                "the account's quota of manual snapshots is used up",
+                "Delete snapshots, or have the quota raised. Nothing was deleted.",
+            ) from fault
         raise NotReady(f"cluster snapshot {snapshot_id}", "the final snapshot was requested", 0)
     if found.tags.get(tags.OPERATION) != marks[tags.OPERATION]:
         raise Refused(
@@ -111,6 +153,24 @@ def ensure_final_snapshot(
             "Delete it, then run again.",
         )
     return found.require_available()
+
+
+def lift_protection(rds: "RDSClient", cluster: Cluster) -> NoReturn:
+    """Turn deletion protection off. Safe to repeat.
+
+    Raises:
+        NotReady: always, until it is off.
+
+    Source: RDS API, ModifyDBCluster, DeletionProtection.
+    """
+    resource = f"cluster {cluster.id}"
+    try:
+        rds.modify_db_cluster(
+            DBClusterIdentifier=cluster.id, DeletionProtection=False, ApplyImmediately=True
+        )
+    except rds.exceptions.InvalidDBClusterStateFault as fault:
+        raise NotReady(resource, "it is busy; its protection cannot be lifted yet") from fault
+    raise NotReady(resource, "its deletion protection is being lifted")
 
 
 def delete_cluster(rds: "RDSClient", cluster: Cluster) -> None:
@@ -160,3 +220,23 @@ def _delete_instance(rds: "RDSClient", instance_id: str) -> None:
         rds.exceptions.InvalidDBClusterStateFault,
     ) as fault:
         raise NotReady(f"instance {instance_id}", "its state does not permit deletion") from fault
+
+
+def remove_kept(rds: "RDSClient", target_cluster_id: str) -> None:
+    """Delete the old clusters that swaps of this target left for a time that is over.
+
+    Raises:
+        NotReady: one is being deleted.
+
+    Source: RDS API, DescribeDBClusters.
+    """
+    now = datetime.now(UTC).strftime(tags.MOMENT)
+    for page in rds.get_paginator("describe_db_clusters").paginate():
+        for cluster in map(Cluster.from_api, page["DBClusters"]):
+            ours = cluster.tags.get(tags.MANAGED) == "true"
+            of_target = cluster.tags.get(tags.TARGET) == target_cluster_id
+            if not (ours and of_target and cluster.tags.get(tags.DELETE_AFTER, "9") < now):
+                continue
+            if cluster.protected:
+                lift_protection(rds, cluster)
+            delete_cluster(rds, cluster)

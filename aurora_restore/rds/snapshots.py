@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from aurora_restore.errors import NotFound, Refused
 from aurora_restore.rds import tags
-from aurora_restore.rds.status import AVAILABLE, require_available
+from aurora_restore.rds.status import AVAILABLE, is_terminal, require_available
 from aurora_restore.request import RestoreRequest
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class Snapshot:
     encrypted: bool
     percent: int
     created_at: datetime | None
+    kms_key_id: str | None = None
     tags: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -46,8 +47,14 @@ class Snapshot:
             encrypted=found.get("StorageEncrypted", False),
             percent=found.get("PercentProgress", 0),
             created_at=found.get("SnapshotCreateTime"),
+            kms_key_id=found.get("KmsKeyId"),
             tags=tags.from_api(found.get("TagList", [])),
         )
+
+    @property
+    def name(self) -> str:
+        """The bare identifier: of a shared snapshot AWS gives the ARN as its identifier."""
+        return self.arn.rsplit(":cluster-snapshot:", 1)[-1]
 
     def require_available(self) -> Self:
         """Return self, or raise NotReady to wait, EndedBadly to stop."""
@@ -74,42 +81,102 @@ def find_snapshot(rds: "RDSClient", snapshot_id: str) -> Snapshot | None:
     return Snapshot.from_api(found[0]) if found else None
 
 
-def get_source_snapshot(rds: "RDSClient", request: RestoreRequest, *, own: bool) -> Snapshot:
-    """Return the snapshot the request names, or the newest of its source cluster.
+def find_source_snapshot(rds: "RDSClient", request: RestoreRequest, *, own: bool) -> Snapshot:
+    """Return the snapshot the request names, or the newest of its source cluster, fit or not.
 
     `own` tells whether the client is the source account's; otherwise the snapshot is sought among
     those shared with the target account.
 
     Raises:
         NotFound: there is none, or it is not shared.
-        Refused: it is not available, too old, or not of Aurora PostgreSQL.
     """
+    where = f"account {request.source_account_id}, Region {request.source_region}"
     if request.snapshot_id is not None:
-        snapshot_id = request.snapshot_id if own else snapshot_arn(request, request.snapshot_id)
-        found = find_snapshot(rds, snapshot_id)
         resource = f"snapshot_id {request.snapshot_id}"
-        where = f"account {request.source_account_id}, Region {request.source_region}"
-        if found is None and not own:
-            raise NotFound(
-                resource,
-                f"not found, or not shared with account {request.target_account_id} ({where})",
-                "Share the snapshot, or set AURORA_RESTORE_SOURCE_ROLE_ARN.",
-            )
-        if found is None:
+        snapshot_id = request.snapshot_id if own else snapshot_arn(request, request.snapshot_id)
+        if (found := find_snapshot(rds, snapshot_id)) is not None:
+            return found
+        if own:
             raise NotFound(resource, f"no such cluster snapshot in {where}")
-    else:
-        found = _newest(rds, request)
-        resource = f"source_cluster_id {request.source_cluster_id}"
-        if found is None and not own:
-            raise NotFound(
+        raise NotFound(
+            resource,
+            f"not found, or not shared with account {request.target_account_id} ({where})",
+            "Share the snapshot, or set AURORA_RESTORE_SOURCE_ROLE_ARN.",
+        )
+    resource = f"source_cluster_id {request.source_cluster_id}"
+    if (found := _newest(rds, request)) is not None:
+        return found
+    if own:
+        raise NotFound(resource, f"it has no available {request.snapshot_type} snapshot")
+    raise NotFound(
+        resource,
+        "its newest snapshot cannot be told without a role in the source account",
+        "Name the snapshot in snapshot_id, or set AURORA_RESTORE_SOURCE_ROLE_ARN.",
+    )
+
+
+def source_name(request: RestoreRequest) -> str:
+    """Return the request's field that leads to the snapshot, with its value, for an error."""
+    if request.snapshot_id is not None:
+        return f"snapshot_id {request.snapshot_id}"
+    return f"source_cluster_id {request.source_cluster_id}"
+
+
+def unfit(found: Snapshot, request: RestoreRequest) -> list[Refused]:
+    """Return every reason why the snapshot cannot be restored as the request wants it."""
+    resource = source_name(request)
+    reasons = []
+    if found.engine != "aurora-postgresql":
+        reasons.append(
+            Refused(
                 resource,
-                "its newest snapshot cannot be told without a role in the source account",
-                "Name the snapshot in snapshot_id, or set AURORA_RESTORE_SOURCE_ROLE_ARN.",
+                f"its engine is {found.engine!r}, not 'aurora-postgresql'",
+                "Name a snapshot of an Aurora PostgreSQL cluster.",
             )
-        if found is None:
-            raise NotFound(resource, f"it has no available {request.snapshot_type} snapshot")
-    _require_usable(found, resource, request)
-    return found
+        )
+    if is_terminal(found.status) or found.status == "deleting":
+        reasons.append(
+            Refused(
+                resource,
+                f"its status is {found.status!r}, so it never becomes available",
+                "Name another snapshot.",
+            )
+        )
+    elif found.status != AVAILABLE:
+        reasons.append(
+            Refused(
+                resource,
+                f"its status is {found.status!r}",
+                "Wait until it is available, or name another.",
+            )
+        )
+    if request.max_snapshot_age_hours is not None and found.created_at is not None:
+        hours = (datetime.now(UTC) - found.created_at).total_seconds() / 3600
+        if hours > request.max_snapshot_age_hours:
+            reasons.append(
+                Refused(
+                    resource,
+                    f"it is {hours:.0f} hours old, max_snapshot_age_hours is "
+                    f"{request.max_snapshot_age_hours}",
+                    "Take a newer snapshot, or allow an older one.",
+                )
+            )
+    same_place = (request.source_account_id, request.source_region) == (
+        request.target_account_id,
+        request.target_region,
+    )
+    if same_place and found.cluster_id in {
+        request.target_cluster_id,
+        request.replaced_cluster_id,
+    }:
+        reasons.append(
+            Refused(
+                f"target_cluster_id {request.target_cluster_id}",
+                f"snapshot {found.name} was taken from the cluster that would be deleted",
+                "Name another target cluster, account or Region.",
+            )
+        )
+    return reasons
 
 
 def snapshot_arn(request: RestoreRequest, snapshot_id: str) -> str:
@@ -135,46 +202,3 @@ def _newest(rds: "RDSClient", request: RestoreRequest) -> Snapshot | None:
         and snapshot.arn.split(":")[4] == request.source_account_id
     ]
     return max(available)[2] if available else None
-
-
-def _require_usable(found: Snapshot, resource: str, request: RestoreRequest) -> None:
-    if found.engine != "aurora-postgresql":
-        raise Refused(
-            resource,
-            f"its engine is {found.engine!r}, not 'aurora-postgresql'",
-            "Name a snapshot of an Aurora PostgreSQL cluster.",
-        )
-    if found.status != AVAILABLE:
-        raise Refused(
-            resource,
-            f"its status is {found.status!r}",
-            "Wait until it is available, or name another.",
-        )
-    elsewhere = request.source_account_id != request.target_account_id
-    if found.type == "automated" and elsewhere:
-        raise Refused(
-            resource,
-            "an automated snapshot cannot be shared with another account",
-            "Copy it to a manual snapshot in the source account and name that one.",
-        )
-    if found.encrypted and request.kms_key_id is None:
-        raise Refused(
-            "kms_key_id",
-            f"snapshot {found.id} is encrypted and no key is given for its copy",
-            "Give a KMS key of the target account and Region.",
-        )
-    if not found.encrypted and request.kms_key_id is not None:
-        raise Refused(
-            "kms_key_id",
-            f"snapshot {found.id} is not encrypted, and AWS does not encrypt it by copying",
-            "Leave kms_key_id out, or name an encrypted snapshot.",
-        )
-    if request.max_snapshot_age_hours is not None and found.created_at is not None:
-        hours = (datetime.now(UTC) - found.created_at).total_seconds() / 3600
-        if hours > request.max_snapshot_age_hours:
-            raise Refused(
-                resource,
-                f"it is {hours:.0f} hours old, max_snapshot_age_hours is "
-                f"{request.max_snapshot_age_hours}",
-                "Take a newer snapshot, or allow an older one.",
-            )

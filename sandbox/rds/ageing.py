@@ -28,6 +28,16 @@ def tick() -> None:
                     _look_after_backups(resource)
 
 
+def take_stock() -> None:
+    """Write into the event log what there is, so that it can be read without its past."""
+    with runtime().lock:
+        now = runtime().clock.now()
+        for resource in _mortals():
+            resource.life.log("initial", now, to=resource.life.status)
+            if isinstance(resource, AuroraCluster):
+                resource.life.log("endpoint", now, open=bool(resource.names), names=resource.names)
+
+
 def _look_after_backups(cluster: AuroraCluster) -> None:
     """Back a new cluster up; drop a deleted one's automated snapshots, if that was asked for."""
     if cluster.status == "available" and not cluster.backed_up:

@@ -7,17 +7,13 @@ from moto.ec2.models import ec2_backends
 from moto.kms.models import Key, kms_backends
 from moto.rds.models import RDSBackend
 
-from sandbox.rds.faults import (
-    bad_combination,
-    bad_value,
-    fault,
-    key_not_accessible,
-)
-from sandbox.rds.runtime import runtime
+from sandbox.key_policy import service_may_use
+from sandbox.kms import find_key
+from sandbox.rds.faults import bad_combination, bad_value, fault, key_not_accessible
 
 ENGINE: Final = "aurora-postgresql"
-DEFAULT_MAJOR: Final = "16"
 
+_KEY_ACTIONS: Final = ("kms:DescribeKey", "kms:Decrypt", "kms:CreateGrant")
 _IDENTIFIER = re.compile(r"[A-Za-z](?:-?[A-Za-z0-9])*")
 _PASSWORD = re.compile(r"[!-~]{8,41}")
 
@@ -48,13 +44,18 @@ def password(value: str) -> str:
     raise bad_value(f"The parameter MasterUserPassword is not a valid password because {problem}.")
 
 
-def key(backend: RDSBackend, key_id: str | None) -> str:
-    """Return the ARN of an enabled KMS key of the backend's Region.
+def key(backend: RDSBackend, key_id: str | None, *, account: str | None = None) -> str:
+    """Return the ARN of an enabled KMS key of the backend's Region which the caller may use.
 
     `key_id` is a key id, an alias name, or the ARN of either; another account's only by ARN.
+    `account` is the caller's, if not the backend's.
+
+    Source: Aurora User Guide, sharing encrypted snapshots (the key policy's actions).
     """
     found = _find_key(backend, key_id)
     if found is None or not found.enabled or found.key_state != "Enabled":
+        raise key_not_accessible(key_id)
+    if not service_may_use(found, account or backend.account_id, *_KEY_ACTIONS):
         raise key_not_accessible(key_id)
     return str(found.arn)
 
@@ -68,16 +69,10 @@ def is_default_key(backend: RDSBackend, key_arn: str) -> bool:
 def _find_key(backend: RDSBackend, key_id: str | None) -> Key | None:
     if not key_id:
         return None
-    account, region, name = backend.account_id, backend.region_name, key_id
-    if key_id.startswith("arn:"):
-        parts = key_id.split(":", 5)
-        if len(parts) != 6 or parts[3] != region:  # noqa: PLR2004  # parts of an ARN
-            return None
-        account, name = parts[4], parts[5].removeprefix("key/")
-    kms = kms_backends[account][region]
-    if name.startswith("alias/"):
-        name = kms.get_key_id_from_alias(name) or ""
-    return kms.keys.get(name)
+    account = backend.account_id
+    if key_id.startswith("arn:") and key_id.count(":") > 4:  # noqa: PLR2004  # parts of an ARN
+        account = key_id.split(":")[4]
+    return find_key(kms_backends[account][backend.region_name], key_id)
 
 
 def network(
@@ -163,23 +158,3 @@ def _same_family(name: str, group_family: str, version: str) -> None:
             f"used for this instance. Please use a Parameter Group with DBParameterGroupFamily "
             f"{family(version)}"
         )
-
-
-def versions() -> list[str]:
-    """Return the engine versions on offer, oldest first: those of the real servers."""
-    return list(runtime().versions.values())
-
-
-def default_version() -> str:
-    """Return the Region's default engine version."""
-    return runtime().versions[DEFAULT_MAJOR]
-
-
-def version(wanted: str | None) -> str:
-    """Return the engine version meant by `wanted`, a full or a major one (None: the default)."""
-    if wanted is None:
-        return default_version()
-    for offered in versions():
-        if wanted in (offered, major(offered)):
-            return offered
-    raise bad_combination(f"Cannot find version {wanted} for {ENGINE}")

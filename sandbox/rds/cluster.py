@@ -6,7 +6,7 @@ import secrets
 import string
 from typing import TYPE_CHECKING, Any
 
-from moto.rds.models import DBCluster, DBInstanceClustered, RDSBackend
+from moto.rds.models import DBCluster, DBInstanceClustered, RDSBackend, rds_backends
 
 from sandbox.rds.checks import ENGINE
 from sandbox.rds.life import DELETED, Life
@@ -36,10 +36,13 @@ def endpoint_hash(account: str, region: str) -> str:
 class AuroraCluster(DBCluster):
     """A cluster whose statuses take time and whose endpoint is a real PostgreSQL server."""
 
+    data_api: bool
+    roles: list[dict[str, str]]
+
     def __init__(
         self, backend: RDSBackend, *, vpc_id: str, snapshot_key: str | None = None, **settings: Any
     ) -> None:
-        kms_key_id = settings.pop("kms_key_id", None)
+        kms_key_id, shown = settings.pop("kms_key_id", None), settings.pop("shown")
         super().__init__(
             backend,
             engine=ENGINE,
@@ -61,11 +64,9 @@ class AuroraCluster(DBCluster):
         self.next_password: str | None = None
         self.changes: dict[str, Any] = {}
         self.pending_modified_values: dict[str, Any] = {}
-        self.engine_lifecycle_support = settings.get("engine_lifecycle_support")
-        self.monitoring_interval = settings.get("monitoring_interval") or 0
-        self.monitoring_role_arn = settings.get("monitoring_role_arn")
-        self.performance_insights_enabled = bool(settings.get("enable_performance_insights"))
-        self.performance_insights_kms_key_id = settings.get("performance_insights_kms_key_id")
+        self.leaving_global = False
+        for name, value in shown.items():
+            setattr(self, name, value)
         self.master_user_secret: ManagedSecret | None = None  # type: ignore[assignment]
         self.life = Life(
             "cluster",
@@ -74,6 +75,31 @@ class AuroraCluster(DBCluster):
             self.region,
             self.db_cluster_resource_id,
         )
+        self.life.facts = {"db_cluster_resource_id": self.db_cluster_resource_id}
+        self.names: list[str] = []
+
+    @property
+    def read_replica_identifiers(self) -> list[str]:
+        """Return the ARNs of the clusters that replicate from this one."""
+        return [
+            replica.db_cluster_arn
+            for replica in all_clusters()
+            if replica.replication_source_identifier == self.db_cluster_arn
+        ]
+
+    @read_replica_identifiers.setter
+    def read_replica_identifiers(self, value: list[str]) -> None:
+        """Ignore moto's own idea: the replicas know their source."""
+
+    @property
+    def associated_roles(self) -> list[dict[str, str]]:  # type: ignore[override]
+        """Return the roles that features of the cluster may use."""
+        return self.roles
+
+    @property
+    def http_endpoint_enabled(self) -> bool:
+        """Whether the Data API is on, whatever moto thinks of the engine mode."""
+        return self.data_api
 
     @property
     def key(self) -> str:
@@ -111,31 +137,44 @@ class AuroraCluster(DBCluster):
             user = str(self.master_username)
             runtime().jobs.do(lambda: runtime().postgres.set_password(self.key, user, word))
         elif status == "stopped":
-            self.serve()
+            self.serve(self.life.since)
         elif status == "available":
             self._settle()
         elif status == DELETED:
             self._vanish()
 
-    def serve(self) -> None:
-        """Let the endpoints lead to the server if an instance serves them, else nowhere."""
+    def serve(self, moment: float) -> None:
+        """Let the endpoints lead to the server if an instance serves them, else nowhere.
+
+        `moment` is that of the change which is the reason, for the event log.
+        """
         if not self.has_server:
             return
         serving = [member for member in self._members if member.status in SERVING]
         postgres, key = runtime().postgres, self.key
-        if serving and self.status not in ("stopping", "stopped"):
+        if serving and self.status not in ("stopping", "stopped", DELETED):
             names = [self.endpoint, self.reader_endpoint, *(member.address for member in serving)]
             runtime().jobs.do(lambda: postgres.start(key))
             runtime().jobs.do(lambda: postgres.route(key, names))
+            self._note(names, moment)
             return
         runtime().jobs.do(lambda: postgres.route(key, []))
+        self._note([], moment)
         if all(member.status in ("deleting", "stopped", DELETED) for member in self._members):
             runtime().jobs.do(lambda: postgres.stop(key))
+
+    def _note(self, names: list[str], moment: float) -> None:
+        """Log which names lead to the server, if that has changed."""
+        if names != self.names:
+            self.names = names
+            self.life.log("endpoint", moment, open=bool(names), names=names)
 
     def _settle(self) -> None:
         for name, value in self.changes.items():
             setattr(self, name, value)
         self.changes = {}
+        if self.leaving_global:
+            self.leaving_global, self.global_cluster_identifier = False, None
         if self.renaming_to is not None:
             self._rename(self.renaming_to)
 
@@ -143,10 +182,13 @@ class AuroraCluster(DBCluster):
         del self.backend.clusters[self.db_cluster_identifier]
         self.renaming_to = None
         self.db_cluster_identifier = self.life.name = to
+        self.life.facts.pop("renaming_to")
         self.backend.clusters[to] = self
         for member in self._members:
             member.db_cluster_identifier = to
-        self.serve()
+            if (life := getattr(member, "life", None)) is not None:
+                life.facts["db_cluster_identifier"] = to
+        self.serve(self.life.since)
 
     def _vanish(self) -> None:
         self.backend.clusters.pop(self.db_cluster_identifier, None)
@@ -155,3 +197,14 @@ class AuroraCluster(DBCluster):
         if self.has_server:
             postgres, key = runtime().postgres, self.key
             runtime().jobs.do(lambda: postgres.drop(key))
+
+
+def all_clusters() -> list[AuroraCluster]:
+    """Return every Aurora cluster of every account and Region."""
+    return [
+        cluster
+        for _, _, backend in rds_backends.iter_backends()
+        if isinstance(backend, RDSBackend)
+        for cluster in backend.clusters.values()
+        if isinstance(cluster, AuroraCluster)
+    ]

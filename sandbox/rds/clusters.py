@@ -1,22 +1,19 @@
 """CreateDBCluster and RestoreDBClusterFromSnapshot."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
-from moto.rds.models import RDSBackend
+from moto.rds.models import RDSBackend, rds_backends
 
-from sandbox.rds import checks, durations, faults
+from sandbox.rds import checks, durations, faults, quotas, versions
 from sandbox.rds.cluster import AuroraCluster
 from sandbox.rds.endings import take
 from sandbox.rds.runtime import runtime
-from sandbox.rds.secret import ManagedSecret
+from sandbox.rds.secret import ManagedSecret, new_password
+from sandbox.rds.settings import common
 from sandbox.rds.snapshots import find_snapshot
 
 Params = Mapping[str, Any]
-
-EXTENDED_SUPPORT: Final = "open-source-rds-extended-support"
-STORAGE_TYPES: Final = ("aurora", "aurora-iopt1")
-LOG_TYPES: Final = ("instance", "postgresql", "iam-db-auth-error")
 
 
 def find_cluster(backend: RDSBackend, identifier: str | None) -> AuroraCluster:
@@ -47,6 +44,10 @@ def create_cluster(backend: RDSBackend, params: Params) -> AuroraCluster:
     identifier = checks.identifier(params.get("DBClusterIdentifier"), "DBClusterIdentifier")
     if is_taken(backend, identifier):
         raise faults.cluster_exists()
+    quotas.check_room(backend, "DBClusters")
+    replicated = params.get("ReplicationSourceIdentifier")
+    if replicated is not None:
+        params = _as_replica(backend, params, replicated)
     username = params.get("MasterUsername")
     if not username:
         raise faults.bad_value(
@@ -58,7 +59,7 @@ def create_cluster(backend: RDSBackend, params: Params) -> AuroraCluster:
             "You must specify either MasterUserPassword or ManageMasterUserPassword, not both."
         )
     word = "" if managed else checks.password(params["MasterUserPassword"])
-    version = checks.version(params.get("EngineVersion"))
+    version = versions.version(params.get("EngineVersion"))
     key = None
     if params.get("StorageEncrypted") or params.get("KmsKeyId"):
         key = checks.key(backend, params.get("KmsKeyId") or "alias/aws/rds")
@@ -71,7 +72,8 @@ def create_cluster(backend: RDSBackend, params: Params) -> AuroraCluster:
         backup_retention_period=params.get("BackupRetentionPeriod") or 1,
         storage_encrypted=key is not None,
         kms_key_id=key,
-        **_common(backend, params, version),
+        replication_source_identifier=replicated,
+        **common(backend, params, version),
     )
     backend.clusters[identifier] = cluster
     if managed:
@@ -96,6 +98,16 @@ def create_cluster(backend: RDSBackend, params: Params) -> AuroraCluster:
     return cluster
 
 
+def _as_replica(backend: RDSBackend, params: Params, source_arn: str) -> Params:
+    """Return the request with the source's master user; what is replicated is only this fact."""
+    region = source_arn.split(":")[3] if source_arn.count(":") > 5 else ""  # noqa: PLR2004
+    source = find_cluster(
+        rds_backends[backend.account_id][region or backend.region_name], source_arn
+    )
+    own = {"MasterUsername": source.master_username, "MasterUserPassword": new_password()}
+    return own | {name: params[name] for name in params}
+
+
 def restore_cluster(backend: RDSBackend, params: Params) -> AuroraCluster:
     """Begin a cluster that holds what a snapshot holds. It has no instances.
 
@@ -108,6 +120,7 @@ def restore_cluster(backend: RDSBackend, params: Params) -> AuroraCluster:
     snapshot = find_snapshot(backend, params.get("SnapshotIdentifier"), same_region=True)
     if is_taken(backend, identifier):
         raise faults.cluster_exists()
+    quotas.check_room(backend, "DBClusters")
     if params.get("Engine") != snapshot.engine:
         raise faults.bad_combination(
             f"The engine {params.get('Engine')} is not compatible with the engine "
@@ -118,12 +131,14 @@ def restore_cluster(backend: RDSBackend, params: Params) -> AuroraCluster:
             f"Snapshot {snapshot.db_cluster_snapshot_identifier} is in {snapshot.status} state, "
             "but expected it to be in the available state."
         )
-    version = checks.version(params.get("EngineVersion"))
-    if checks.major(version) != checks.major(snapshot.engine_version):
+    version = versions.version(params.get("EngineVersion"))
+    if not versions.may_become(str(snapshot.engine_version), version):
         raise faults.bad_combination(
             f"A snapshot of version {snapshot.engine_version} cannot be restored as {version}."
         )
     key = None
+    if snapshot.encrypted:
+        checks.key(snapshot.backend, snapshot.kms_key_id, account=backend.account_id)
     if snapshot.encrypted or params.get("KmsKeyId"):
         key = checks.key(backend, params.get("KmsKeyId") or snapshot.kms_key_id)
     cluster = AuroraCluster(
@@ -137,7 +152,7 @@ def restore_cluster(backend: RDSBackend, params: Params) -> AuroraCluster:
         or snapshot.backup_retention_period,
         storage_encrypted=key is not None,
         kms_key_id=key,
-        **_common(backend, params, version) | {"port": params.get("Port") or snapshot.port},
+        **common(backend, params, version) | {"port": params.get("Port") or snapshot.port},
     )
     backend.clusters[identifier] = cluster
     _begin_restore(cluster, snapshot.key)
@@ -155,48 +170,3 @@ def _begin_restore(cluster: AuroraCluster, source: str) -> None:
     cluster.has_server = True
     postgres, key = runtime().postgres, cluster.key
     runtime().jobs.start(cluster.life.uid, lambda: postgres.restore(source, key))
-
-
-def _common(backend: RDSBackend, params: Params, version: str) -> dict[str, Any]:
-    """Return the settings both operations take, each with AWS's default."""
-    subnet_group, vpc, security_groups = checks.network(
-        backend, params.get("DBSubnetGroupName"), params.get("VpcSecurityGroupIds")
-    )
-    storage = params.get("StorageType") or "aurora"
-    if storage not in STORAGE_TYPES:
-        raise faults.bad_value(f"Invalid storage type: {storage}")
-    logs = params.get("EnableCloudwatchLogsExports") or []
-    if not set(logs) <= set(LOG_TYPES):
-        raise faults.bad_combination(
-            f"You cannot use the log types '{', '.join(sorted(set(logs) - set(LOG_TYPES)))}' "
-            f"with engine version {checks.ENGINE} {version}."
-        )
-    port = params.get("Port")
-    if port is not None and not 1150 <= port <= 65535:  # noqa: PLR2004  # AWS's own numbers
-        raise faults.bad_value(f"Invalid port {port}. Valid range is 1150-65535.")
-    optional = {
-        "preferred_backup_window": params.get("PreferredBackupWindow"),
-        "preferred_maintenance_window": params.get("PreferredMaintenanceWindow"),
-    }
-    return {
-        "vpc_id": vpc,
-        "db_subnet_group_name": subnet_group,
-        "vpc_security_group_ids": security_groups,
-        "db_cluster_parameter_group_name": checks.cluster_parameter_group(
-            backend, params.get("DBClusterParameterGroupName"), version
-        ),
-        "port": port,
-        "storage_type": storage,
-        "deletion_protection": bool(params.get("DeletionProtection")),
-        "copy_tags_to_snapshot": bool(params.get("CopyTagsToSnapshot")),
-        "enable_iam_database_authentication": bool(params.get("EnableIAMDatabaseAuthentication")),
-        "enable_cloudwatch_logs_exports": list(logs),
-        "engine_lifecycle_support": params.get("EngineLifecycleSupport") or EXTENDED_SUPPORT,
-        "serverless_v2_scaling_configuration": params.get("ServerlessV2ScalingConfiguration"),
-        "network_type": params.get("NetworkType"),
-        "monitoring_interval": params.get("MonitoringInterval"),
-        "monitoring_role_arn": params.get("MonitoringRoleArn"),
-        "enable_performance_insights": params.get("EnablePerformanceInsights"),
-        "performance_insights_kms_key_id": params.get("PerformanceInsightsKMSKeyId"),
-        "tags": params.get("Tags"),
-    } | {name: value for name, value in optional.items() if value is not None}

@@ -34,6 +34,7 @@ def delete_cluster(backend: RDSBackend, params: Params) -> AuroraCluster:
         raise faults.bad_combination(
             "Cannot delete protected Cluster, please disable deletion protection and try again."
         )
+    _check_ties(cluster)
     final = _final_snapshot(params)
     if any(member.status != "deleting" for member in cluster.members):
         raise faults.cluster_state(
@@ -58,6 +59,18 @@ def delete_cluster(backend: RDSBackend, params: Params) -> AuroraCluster:
     else:
         cluster.life.begin("deleting", (lasts, DELETED))
     return picture
+
+
+def _check_ties(cluster: AuroraCluster) -> None:
+    if cluster.global_cluster_identifier:
+        raise faults.cluster_state(
+            "This cluster is a part of a global cluster, please remove it from globalcluster first"
+        )
+    if replicas := cluster.read_replica_identifiers:
+        raise faults.cluster_state(
+            f"Cluster {cluster.db_cluster_identifier} cannot be deleted, it still has read "
+            f"replicas: {', '.join(replicas)}."
+        )
 
 
 def _final_snapshot(params: Params) -> str | None:
@@ -93,7 +106,7 @@ def delete_instance(instance: AuroraInstance, params: Params) -> AuroraInstance:
     instance.life.begin("deleting", (durations.INSTANCE_DELETE, DELETED))
     if instance.is_cluster_writer:
         _fail_over(instance)
-    cluster.serve()
+    cluster.serve(instance.life.since)
     return instance
 
 

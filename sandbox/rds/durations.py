@@ -27,6 +27,9 @@ LAG: Final = 5.0
 MODIFY: Final = 60.0
 RESET_CREDENTIALS: Final = 60.0
 RENAME: Final = 120.0
+PROMOTE: Final = 60.0
+"""A cluster that has left its global cluster, from `promoting` to `available`."""
+
 SECRET: Final = 60.0
 """A managed master secret, from `creating` or `rotating` to `active`."""
 

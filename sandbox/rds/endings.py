@@ -12,6 +12,9 @@ Ending = Literal[
     "restore-stuck",
     "capacity",
     "instance-failed",
+    "instance-stuck",
+    "rename-stuck",
+    "password-stuck",
     "delete-stuck",
     "snapshot-failed",
 ]
@@ -24,6 +27,9 @@ ENDINGS: Final[dict[str, str]] = {
     "restore-stuck": "a restored cluster stays in status creating",
     "capacity": "a writer instance ends in status insufficient-capacity",
     "instance-failed": "an instance ends in status incompatible-network",
+    "instance-stuck": "an instance stays in status creating",
+    "rename-stuck": "a cluster stays in status renaming, under its old name",
+    "password-stuck": "a cluster stays in status resetting-master-credentials",
     "delete-stuck": "a cluster stays in status deleting",
     "snapshot-failed": "a cluster snapshot (manual or final) ends in status failed",
 }

@@ -21,14 +21,20 @@ class AuroraInstance(DBInstanceClustered):
         self.life = Life(
             "instance", identifier, backend.account_id, backend.region_name, resource_id("db-")
         )
+        shown = settings.pop("shown")
         super().__init__(backend=backend, db_instance_identifier=identifier, **settings)
         self.dbi_resource_id = self.life.uid
+        self.life.facts = {
+            "db_cluster_identifier": self.cluster.db_cluster_identifier,
+            "db_cluster_resource_id": self.cluster.db_cluster_resource_id,
+        }
         self.port = self.cluster.port
         self.reachable = False
         self.renaming_to: str | None = None
         self.changes: dict[str, Any] = {}
         self.pending_modified_values: dict[str, Any] = {}
-        self.performance_insights_enabled = bool(settings.get("enable_performance_insights"))
+        for name, value in shown.items():
+            setattr(self, name, value)
 
     @property
     def status(self) -> str:
@@ -62,13 +68,14 @@ class AuroraInstance(DBInstanceClustered):
             writer = self.cluster.writer
             if writer is None or writer.status in _NEVER_SERVES:
                 self.cluster.failover(self)
-            self.cluster.serve()
+            self.cluster.serve(self.life.since)
         elif status == DELETED:
             self.backend.databases.pop(self.db_instance_identifier, None)
-            self.cluster.serve()
+            self.cluster.serve(self.life.since)
 
     def _rename(self, to: str) -> None:
         del self.backend.databases[self.db_instance_identifier]
         self.renaming_to = None
         self.db_instance_identifier = self.life.name = to
+        self.life.facts.pop("renaming_to")
         self.backend.databases[to] = self

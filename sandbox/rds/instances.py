@@ -5,12 +5,13 @@ from typing import Any, Final
 
 from moto.rds.models import RDSBackend
 
-from sandbox.rds import checks, durations, faults
-from sandbox.rds.catalogue import CERTIFICATES, CLASSES, DEFAULT_CERTIFICATE
+from sandbox.rds import checks, durations, faults, quotas
+from sandbox.rds.catalogue import CERTIFICATES, DEFAULT_CERTIFICATE, classes
 from sandbox.rds.clusters import find_cluster
 from sandbox.rds.endings import take
 from sandbox.rds.instance import AuroraInstance
 from sandbox.rds.runtime import runtime
+from sandbox.rds.settings import MODIFIABLE, observation
 
 Params = Mapping[str, Any]
 
@@ -25,6 +26,14 @@ _CLUSTERS_BUSINESS: Final = (
     "Port",
     "DBName",
 )
+_OBSERVED: Final = (
+    "MonitoringInterval",
+    "MonitoringRoleArn",
+    "EnablePerformanceInsights",
+    "PerformanceInsightsKMSKeyId",
+    "PerformanceInsightsRetentionPeriod",
+    "DatabaseInsightsMode",
+)
 _CHANGEABLE: Final = {
     "DBInstanceClass": "db_instance_class",
     "DBParameterGroupName": "db_parameter_group_name",
@@ -32,7 +41,9 @@ _CHANGEABLE: Final = {
     "PubliclyAccessible": "publicly_accessible",
     "CACertificateIdentifier": "ca_certificate_identifier",
     "AutoMinorVersionUpgrade": "auto_minor_version_upgrade",
-}
+    "PreferredMaintenanceWindow": "preferred_maintenance_window",
+    "CopyTagsToSnapshot": "copy_tags_to_snapshot",
+} | {name: MODIFIABLE[name] for name in _OBSERVED}
 _HIGHEST_TIER: Final = 15
 
 
@@ -58,6 +69,7 @@ def create_instance(backend: RDSBackend, params: Params) -> AuroraInstance:
     name = checks.identifier(params.get("DBInstanceIdentifier"), "DBInstanceIdentifier")
     if _is_taken(backend, name):
         raise faults.fault("DBInstanceAlreadyExists", "DB instance already exists")
+    quotas.check_room(backend, "DBInstances")
     cluster = find_cluster(backend, params.get("DBClusterIdentifier"))
     for parameter in _CLUSTERS_BUSINESS:
         if params.get(parameter) is not None:
@@ -90,6 +102,7 @@ def create_instance(backend: RDSBackend, params: Params) -> AuroraInstance:
         raise faults.bad_combination(
             f"The DB subnet group must be that of the DB cluster: {group}."
         )
+    shown = observation(backend, params)
     instance = AuroraInstance(  # type: ignore[abstract]  # moto's CloudFormation side
         backend,
         name,
@@ -106,18 +119,25 @@ def create_instance(backend: RDSBackend, params: Params) -> AuroraInstance:
         availability_zone=params.get("AvailabilityZone"),
         auto_minor_version_upgrade=params.get("AutoMinorVersionUpgrade") is not False,
         copy_tags_to_snapshot=bool(params.get("CopyTagsToSnapshot")),
-        monitoring_interval=params.get("MonitoringInterval") or 0,
-        monitoring_role_arn=params.get("MonitoringRoleArn"),
-        enable_performance_insights=params.get("EnablePerformanceInsights"),
         tags=params.get("Tags"),
+        shown=shown,
+        **_window(params),
     )
     backend.databases[name] = instance
     _begin(instance)
     return instance
 
 
+def _window(params: Params) -> dict[str, str]:
+    window = params.get("PreferredMaintenanceWindow")
+    return {} if window is None else {"preferred_maintenance_window": window}
+
+
 def _begin(instance: AuroraInstance) -> None:
     name = instance.db_instance_identifier
+    if take("instance-stuck", name):
+        instance.life.begin("creating")
+        return
     if instance.is_cluster_writer and take("capacity", name):
         outcome = "insufficient-capacity"
     elif take("instance-failed", name):
@@ -130,7 +150,7 @@ def _begin(instance: AuroraInstance) -> None:
 
 
 def _check_class(wanted: str, version: str, serverless: object) -> None:
-    if wanted not in CLASSES:
+    if wanted not in classes():
         raise faults.bad_combination(
             "RDS does not support creating a DB instance with the following combination: "
             f"DBInstanceClass={wanted}, Engine={checks.ENGINE}, EngineVersion={version}, "
@@ -169,6 +189,8 @@ def modify_instance(instance: AuroraInstance, params: Params) -> AuroraInstance:
         instance.pending_modified_values = {"DBInstanceIdentifier": name}
         name = None
     instance.changes, instance.renaming_to = changes, name
+    if name is not None:
+        instance.life.facts["renaming_to"] = name
     steps, at = [], durations.LAG
     if changes:
         steps.append((at, "modifying"))

@@ -5,7 +5,7 @@ now and writes each change to the event log, with the moment at which it happene
 """
 
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from sandbox.rds.runtime import runtime
 
@@ -62,6 +62,8 @@ class Life:
     since: float = 0.0
     steps: list[Step] = field(default_factory=list)
     progress: Progress | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What else the event log says of the resource."""
 
     @property
     def label(self) -> str:
@@ -113,13 +115,12 @@ class Life:
 
     def _become(self, status: str, moment: float) -> None:
         before, self.status, self.since = self.status, status, moment
-        facts: dict[str, str | int | None] = {
-            "account": self.account,
-            "region": self.region,
-            "resource": self.label,
-            "from": before or None,
-            "to": status,
-        }
+        facts: dict[str, Any] = {"from": before or None, "to": status}
         if self.progress is not None:
             facts["percent"] = self.percent(moment)
-        runtime().events.add("status", moment, **facts)
+        self.log("status", moment, **facts)
+
+    def log(self, kind: str, moment: float, **facts: Any) -> None:
+        """Write to the event log what happened to the resource."""
+        own = {"account": self.account, "region": self.region, "resource": self.label}
+        runtime().events.add(kind, moment, **own, **facts, **self.facts)

@@ -1,15 +1,16 @@
-"""ModifyDBCluster, StopDBCluster and StartDBCluster."""
+"""ModifyDBCluster."""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
 from moto.rds.models import RDSBackend
 
-from sandbox.rds import checks, durations, faults
+from sandbox.rds import checks, durations, faults, versions
 from sandbox.rds.cluster import AuroraCluster
 from sandbox.rds.clusters import find_cluster, is_taken
-from sandbox.rds.instance import AuroraInstance
+from sandbox.rds.endings import Ending, take
 from sandbox.rds.secret import ManagedSecret
+from sandbox.rds.settings import MODIFIABLE, check_logs
 
 Params = Mapping[str, Any]
 
@@ -25,7 +26,7 @@ _SOON: Final = {
     "ServerlessV2ScalingConfiguration": "serverless_v2_scaling_configuration",
     "StorageType": "storage_type",
     "NetworkType": "network_type",
-}
+} | MODIFIABLE
 
 
 def modify_cluster(backend: RDSBackend, params: Params) -> AuroraCluster:
@@ -58,20 +59,31 @@ def modify_cluster(backend: RDSBackend, params: Params) -> AuroraCluster:
         cluster.pending_modified_values = {"DBClusterIdentifier": name}
         name = None
     cluster.changes, cluster.renaming_to = soon, name
+    if name is not None:
+        cluster.life.facts["renaming_to"] = name
     _plan(cluster, resetting=resetting, renaming=name is not None, modifying=bool(soon))
     return cluster
 
 
 def _plan(cluster: AuroraCluster, *, resetting: bool, renaming: bool, modifying: bool) -> None:
     steps, at = [], durations.LAG
-    for wanted, status, lasts in (
-        (modifying, "modifying", durations.MODIFY),
-        (resetting, "resetting-master-credentials", durations.RESET_CREDENTIALS),
-        (renaming, "renaming", durations.RENAME),
-    ):
+    endings: tuple[tuple[bool, str, float, Ending | None], ...] = (
+        (modifying, "modifying", durations.MODIFY, None),
+        (
+            resetting,
+            "resetting-master-credentials",
+            durations.RESET_CREDENTIALS,
+            "password-stuck",
+        ),
+        (renaming, "renaming", durations.RENAME, "rename-stuck"),
+    )
+    for wanted, status, lasts, ending in endings:
         if wanted:
             steps.append((at, status))
             at += lasts
+            if ending is not None and take(ending, cluster.db_cluster_identifier):
+                cluster.life.begin(None, *steps)
+                return
     if steps:
         cluster.life.begin(None, *steps, (at, "available"))
 
@@ -105,10 +117,11 @@ def _settings(cluster: AuroraCluster, params: Params) -> dict[str, Any]:
         changes["parameter_group"] = checks.cluster_parameter_group(
             cluster.backend, params["DBClusterParameterGroupName"], version
         )
-    if params.get("EngineVersion") and checks.version(params["EngineVersion"]) != version:
+    if params.get("EngineVersion") and versions.version(params["EngineVersion"]) != version:
         raise faults.bad_combination("The sandbox does not upgrade engines.")
     if params.get("CloudwatchLogsExportConfiguration"):
         wish = params["CloudwatchLogsExportConfiguration"]
+        check_logs(list(wish.get("EnableLogTypes") or []), version)
         logs = set(cluster.enabled_cloudwatch_logs_exports) | set(wish.get("EnableLogTypes") or [])
         changes["enabled_cloudwatch_logs_exports"] = sorted(
             logs - set(wish.get("DisableLogTypes") or [])
@@ -118,6 +131,11 @@ def _settings(cluster: AuroraCluster, params: Params) -> dict[str, Any]:
 
 def _check_password(cluster: AuroraCluster, params: Params) -> str | None:
     managed = params.get("ManageMasterUserPassword")
+    if managed and cluster.global_cluster_identifier:
+        raise faults.bad_combination(
+            "ManageMasterUserPassword isn't supported for a cluster that is part of a global "
+            "cluster."
+        )
     word = params.get("MasterUserPassword")
     if params.get("RotateMasterUserPassword"):
         if not params.get("ApplyImmediately"):
@@ -158,36 +176,3 @@ def _reset_credentials(cluster: AuroraCluster, params: Params, word: str | None)
         cluster.master_user_secret = None
     cluster.next_password = word
     return word is not None
-
-
-def stop_cluster(backend: RDSBackend, params: Params) -> AuroraCluster:
-    """Begin to stop a cluster with its instances.
-
-    Source: RDS API, StopDBCluster.
-    """
-    return _switch(backend, params, ("available", "stopping", "stopped"), durations.CLUSTER_STOP)
-
-
-def start_cluster(backend: RDSBackend, params: Params) -> AuroraCluster:
-    """Begin to start a stopped cluster with its instances.
-
-    Source: RDS API, StartDBCluster.
-    """
-    return _switch(backend, params, ("stopped", "starting", "available"), durations.CLUSTER_START)
-
-
-def _switch(
-    backend: RDSBackend, params: Params, way: tuple[str, str, str], lasts: float
-) -> AuroraCluster:
-    cluster = find_cluster(backend, params.get("DBClusterIdentifier"))
-    before, during, after = way
-    if cluster.status != before or not cluster.life.settled:
-        raise faults.cluster_state(
-            f"DbCluster {cluster.db_cluster_identifier} is in {cluster.status} state "
-            f"but expected it to be one of {before}."
-        )
-    for member in cluster.members:
-        if isinstance(member, AuroraInstance) and member.status == before:
-            member.life.begin(during, (lasts, after))
-    cluster.life.begin(during, (lasts, after))
-    return cluster

@@ -6,6 +6,7 @@ from typing import Any
 
 from moto.core.common_types import TYPE_RESPONSE
 from moto.core.responses import ActionResult, EmptyResult
+from moto.rds.models import GlobalCluster
 from moto.rds.responses import RDSResponse
 
 from sandbox.rds import (
@@ -14,9 +15,13 @@ from sandbox.rds import (
     deleting,
     export,
     faults,
+    global_clusters,
     instances,
     modifying,
+    quotas,
+    roles,
     snapshots,
+    switching,
 )
 from sandbox.rds.ageing import tick
 from sandbox.rds.checks import ENGINE
@@ -40,6 +45,10 @@ def _snapshot(result: AuroraSnapshot) -> ActionResult:
 
 def _cluster(result: AuroraCluster) -> ActionResult:
     return ActionResult({"DBCluster": result})
+
+
+def _global(result: GlobalCluster) -> ActionResult:
+    return ActionResult({"GlobalCluster": result})
 
 
 def _instance(result: AuroraInstance) -> ActionResult:
@@ -82,10 +91,33 @@ class AuroraResponse(RDSResponse):
         return _cluster(deleting.delete_cluster(self.backend, self.params))
 
     def stop_db_cluster(self) -> ActionResult:
-        return _cluster(modifying.stop_cluster(self.backend, self.params))
+        return _cluster(switching.stop_cluster(self.backend, self.params))
 
     def start_db_cluster(self) -> ActionResult:
-        return _cluster(modifying.start_cluster(self.backend, self.params))
+        return _cluster(switching.start_cluster(self.backend, self.params))
+
+    def add_role_to_db_cluster(self) -> ActionResult:
+        roles.add_role(self.backend, self.params)
+        return EmptyResult()
+
+    def remove_role_from_db_cluster(self) -> ActionResult:
+        roles.remove_role(self.backend, self.params)
+        return EmptyResult()
+
+    # global clusters
+
+    def create_global_cluster(self) -> ActionResult:
+        return _global(global_clusters.create_global(self.global_backend, self.params))
+
+    def describe_global_clusters(self) -> ActionResult:
+        found = global_clusters.describe_globals(self.global_backend, self.params)
+        return self._page("GlobalClusters", found)
+
+    def remove_from_global_cluster(self) -> ActionResult:
+        return _global(global_clusters.remove_from_global(self.global_backend, self.params))
+
+    def delete_global_cluster(self) -> ActionResult:
+        return _global(global_clusters.delete_global(self.global_backend, self.params))
 
     # instances
 
@@ -201,6 +233,9 @@ class AuroraResponse(RDSResponse):
         return self._page("ExportTasks", [e for e in found if arn in (None, e.source_arn)])
 
     # what the Region offers
+
+    def describe_account_attributes(self) -> ActionResult:
+        return ActionResult({"AccountQuotas": quotas.describe_quotas(self.backend)})
 
     def describe_db_engine_versions(self) -> ActionResult:
         return self._page("DBEngineVersions", catalogue.engine_versions(self.params))

@@ -36,6 +36,11 @@ class AuroraSnapshot(DBClusterSnapshot):
         self.source_db_cluster_snapshot_arn: str | None = None
         self.vpc_id = cluster.vpc_id
         self.db_cluster_resource_id = cluster.db_cluster_resource_id
+        self.life.facts = {
+            "snapshot_type": self.snapshot_type,
+            "db_cluster_identifier": self.db_cluster_identifier,
+            "db_cluster_resource_id": self.db_cluster_resource_id,
+        }
         self.availability_zones = cluster.availability_zones
         self.backup_retention_period = cluster.backup_retention_period
         self.preferred_backup_window = cluster.preferred_backup_window
@@ -71,6 +76,7 @@ class AuroraSnapshot(DBClusterSnapshot):
         """Return a new manual snapshot of the same cluster in the backend's account and Region."""
         copy = AuroraSnapshot(backend, self.cluster, identifier, **facts)
         copy.source_db_cluster_snapshot_arn = self.db_cluster_snapshot_arn
+        copy.life.facts["source_db_cluster_snapshot_arn"] = self.db_cluster_snapshot_arn
         return copy
 
     def work(

@@ -6,7 +6,7 @@ from typing import Any, Final
 from moto.rds.models import DBClusterSnapshot, RDSBackend, rds_backends
 from moto.rds.utils import apply_filter, split_arn, validate_filters
 
-from sandbox.rds import checks, durations, faults
+from sandbox.rds import checks, durations, faults, quotas
 from sandbox.rds.cluster import AuroraCluster
 from sandbox.rds.endings import take
 from sandbox.rds.runtime import runtime
@@ -15,7 +15,6 @@ from sandbox.rds.snapshot import AuroraSnapshot, all_snapshots, take_snapshot
 Params = Mapping[str, Any]
 
 COPIES_IN_FLIGHT: Final = 5
-MANUAL_SNAPSHOTS: Final = 100
 
 
 def find_snapshot(
@@ -40,14 +39,6 @@ def find_snapshot(
     return snapshot
 
 
-def _check_room(backend: RDSBackend) -> None:
-    manual = [s for s in backend.cluster_snapshots.values() if s.snapshot_type == "manual"]
-    if len(manual) >= MANUAL_SNAPSHOTS:
-        raise faults.fault(
-            "SnapshotQuotaExceeded", f"Cannot create more than {MANUAL_SNAPSHOTS} manual snapshots"
-        )
-
-
 def check_new_snapshot(
     backend: RDSBackend, identifier: str | None, parameter: str, longest: int = 63
 ) -> str:
@@ -55,7 +46,7 @@ def check_new_snapshot(
     name = checks.identifier(identifier, parameter, longest)
     if name in backend.cluster_snapshots:
         raise faults.snapshot_exists(name)
-    _check_room(backend)
+    quotas.check_room(backend, "ManualClusterSnapshots")
     return name
 
 
@@ -99,7 +90,7 @@ def copy_snapshot(backend: RDSBackend, params: Params) -> AuroraSnapshot:
             "SnapshotQuotaExceeded",
             f"Cannot copy more than {COPIES_IN_FLIGHT} snapshots across regions",
         )
-    _check_room(backend)
+    quotas.check_room(backend, "ManualClusterSnapshots")
     tags = params.get("Tags") or (source.tags if params.get("CopyTags") else [])
     copy = source.copied_to(backend, name, kms_key_id=key, tags=list(tags))
     backend.cluster_snapshots[name] = copy
@@ -115,7 +106,8 @@ def _copy_key(backend: RDSBackend, source: AuroraSnapshot, wanted: str | None) -
             )
         return None
     away = (source.account_id, source.region) != (backend.account_id, backend.region_name)
-    checks.key(source.backend, source.kms_key_id)  # without its key nobody can read the source
+    # without its key nobody can read the source
+    checks.key(source.backend, source.kms_key_id, account=backend.account_id)
     return checks.key(backend, wanted if away else wanted or source.kms_key_id)
 
 

@@ -24,6 +24,13 @@ VERSION = "16.14"
 PASSWORD = "first-password"
 
 
+def key_policy(*accounts: str, actions: str | list[str] = "kms:*", **more: Any) -> str:
+    """A key policy that lets these accounts in, or principals by their ARN."""
+    roots = [a if ":" in a else f"arn:aws:iam::{a}:root" for a in accounts]
+    allow = {"Effect": "Allow", "Principal": {"AWS": roots}, "Action": actions, "Resource": "*"}
+    return json.dumps({"Version": "2012-10-17", "Statement": [allow | more]})
+
+
 @dataclass
 class RecordingPostgres:
     """Notes what is asked of PostgreSQL; has no servers."""
@@ -116,7 +123,7 @@ class World:
     def build(self, account: str) -> None:
         """Make key, network and parameter groups."""
         kms, ec2, rds = (self.client(name, account) for name in ("kms", "ec2", "rds"))
-        key = kms.create_key()["KeyMetadata"]["Arn"]
+        key = kms.create_key(Policy=key_policy(SOURCE, TARGET))["KeyMetadata"]["Arn"]
         kms.create_alias(AliasName="alias/aurora", TargetKeyId=key)
         vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
         subnets = [

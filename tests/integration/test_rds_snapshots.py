@@ -4,12 +4,11 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import pytest
-from botocore.exceptions import ClientError
-from examples import SOURCE_ACCOUNT, TARGET_ACCOUNT, request
-from product_fixtures import calls, changes
+from examples import TARGET_ACCOUNT, request
+from product_fixtures import changes
 
 from aurora_restore.errors import EndedBadly, NotFound, NotReady, Refused
-from aurora_restore.rds import archiving, copying, deleting, snapshots, tags
+from aurora_restore.rds import archiving, deleting, snapshots, tags
 from aurora_restore.rds.snapshots import Snapshot
 from aurora_restore.sessions import source_client, target_client
 from sandbox import Sandbox
@@ -18,7 +17,6 @@ from sandbox.faults import Fault
 T = TypeVar("T")
 MARKS = tags.marks("op-001", "staging")
 FOREIGN = tags.marks("op-000", "staging")
-NAMES = ["daily-backup-2024-03-20-copy", "daily-backup-2024-03-20-copy-op001"]
 HOUR = 3600
 
 
@@ -56,10 +54,6 @@ def waited(aws: Sandbox, look: Callable[[], T]) -> T:
         except NotReady:
             aws.advance(600)
     pytest.fail("never ready")
-
-
-def copied(rds: Any, arn: str, names: list[str] = NAMES, **changes: Any) -> Snapshot:
-    return copying.start_copy(rds, arn, request(**changes), names, MARKS)
 
 
 def test_named_snapshot_is_found(account: Sandbox) -> None:
@@ -177,215 +171,6 @@ def test_own_copy_is_not_taken_for_the_sources_newest(account: Sandbox, arn: str
     assert str(missing.value) == (
         "source_cluster_id production: its newest snapshot cannot be told without a role in the "
         "source account. Name the snapshot in snapshot_id, or set AURORA_RESTORE_SOURCE_ROLE_ARN."
-    )
-
-
-def test_snapshot_is_shared_once(account: Sandbox, source_admin: Any) -> None:
-    """
-    The snapshot is shared with the target account alone; a repeat changes nothing.
-    """
-    client = source_client("rds", request())
-    found = snapshots.get_source_snapshot(client, request(), own=True)
-
-    added = [copying.ensure_shared(client, found.id, TARGET_ACCOUNT) for _ in range(2)]
-
-    shown = source_admin.describe_db_cluster_snapshot_attributes(
-        DBClusterSnapshotIdentifier=found.id
-    )
-    [attribute] = shown["DBClusterSnapshotAttributesResult"]["DBClusterSnapshotAttributes"]
-    assert added == [True, False]
-    assert attribute == {"AttributeName": "restore", "AttributeValues": [TARGET_ACCOUNT]}
-    assert changes(account) == ["ModifyDBClusterSnapshotAttribute"]
-
-
-def test_copy_is_requested_with_our_marks(account: Sandbox, rds: Any, arn: str) -> None:
-    """
-    The copy is made by the target, from the full ARN, under the target's key, with our tags only.
-    """
-    copy = copied(rds, arn)
-
-    [call] = calls(account, "CopyDBClusterSnapshot")
-    assert call["parameters"] == {
-        "SourceDBClusterSnapshotIdentifier": arn,
-        "TargetDBClusterSnapshotIdentifier": NAMES[0],
-        "KmsKeyId": "alias/aurora-target",
-        "CopyTags": False,
-        "Tags": tags.to_api(MARKS),
-    }
-    assert (call["account"], call["region"]) == (TARGET_ACCOUNT, "us-west-2")
-    assert (copy.id, copy.status) == (NAMES[0], "copying")
-
-
-def test_own_copy_is_adopted(account: Sandbox, rds: Any, arn: str) -> None:
-    """
-    A repeat finds the copy of its operation by the tag, under either name, and makes no other.
-    """
-    first = copied(rds, arn, NAMES[1:])
-
-    again = copied(rds, arn)
-
-    assert again.id == first.id == NAMES[1]
-    assert changes(account) == ["CopyDBClusterSnapshot"]
-
-
-def test_copy_of_an_earlier_operation_keeps_its_name(
-    rds: Any, arn: str, take: Callable[..., None]
-) -> None:
-    """
-    When another operation's copy has the first name, this one takes its second.
-    """
-    take(NAMES[0], FOREIGN)
-
-    assert copied(rds, arn).id == NAMES[1]
-
-
-def test_foreign_snapshot_of_the_requested_name_is_refused(
-    account: Sandbox, rds: Any, arn: str, take: Callable[..., None]
-) -> None:
-    """
-    A snapshot that is not ours is neither overwritten nor adopted.
-    """
-    take("mine", FOREIGN)
-
-    with pytest.raises(Refused) as refused:
-        copied(rds, arn, ["mine"])
-
-    assert str(refused.value) == (
-        "cluster snapshot mine: a snapshot of this name exists and is not this operation's. "
-        "Delete it, or give another target_snapshot."
-    )
-    assert changes(account) == []
-
-
-def test_five_copies_in_flight_are_waited_for(account: Sandbox, rds: Any, arn: str) -> None:
-    """
-    The quota of copies in flight passes by itself: not ready, then copied.
-    """
-    account.plant("copies-in-flight")
-
-    with pytest.raises(NotReady, match=f"^cluster snapshot {NAMES[0]}: five copies are in flight"):
-        copied(rds, arn)
-
-    assert waited(account, lambda: copied(rds, arn)).id == NAMES[0]
-
-
-def test_full_quota_of_snapshots_is_refused(account: Sandbox, rds: Any, arn: str) -> None:
-    """
-    The quota of manual snapshots does not pass by itself: it ends the step.
-    """
-    account.plant("snapshot-quota")
-
-    with pytest.raises(Refused) as refused:
-        copied(rds, arn)
-
-    assert str(refused.value) == (
-        f"cluster snapshot {NAMES[0]}: the account's quota of manual snapshots is used up. "
-        "Delete snapshots, or have the quota raised."
-    )
-
-
-@pytest.mark.parametrize("how", ["denied", "alias/none"])
-def test_key_that_cannot_be_used_is_refused(account: Sandbox, rds: Any, arn: str, how: str) -> None:
-    """
-    A key that is missing or not admitted is told with the field that names it.
-    """
-    if how == "denied":
-        account.plant("kms-denied")
-    key = "alias/aurora-target" if how == "denied" else how
-
-    with pytest.raises(Refused) as refused:
-        copied(rds, arn, kms_key_id=key)
-
-    assert str(refused.value) == (
-        f"kms_key_id {key}: the key cannot be used for the copy (KMSKeyNotAccessibleFault). Check "
-        "that it exists and is enabled in the target Region, and that the policies of this key "
-        "and of the source's key admit the task role."
-    )
-
-
-def test_busy_source_is_waited_for(account: Sandbox, rds: Any, arn: str) -> None:
-    """
-    A source snapshot that is in use just now is worth another look.
-    """
-    code = "InvalidDBClusterSnapshotStateFault"
-    account.plant(Fault("rds", "CopyDBClusterSnapshot", code, "in use"))
-
-    with pytest.raises(NotReady, match="its source is busy; no copy yet"):
-        copied(rds, arn)
-
-    assert copied(rds, arn).id == NAMES[0]
-
-
-def test_copy_whose_reply_was_lost_is_adopted(account: Sandbox, rds: Any, arn: str) -> None:
-    """
-    botocore resends after a lost reply and is told that the copy exists: it is ours.
-    """
-    account.plant(Fault("rds", "CopyDBClusterSnapshot", lose_reply=True))
-
-    assert copied(rds, arn).id == NAMES[0]
-    assert [each["result"] for each in calls(account, "CopyDBClusterSnapshot")] == [
-        "ConnectionLost",
-        "DBClusterSnapshotAlreadyExistsFault",
-    ]
-
-
-def test_unshared_source_is_awss_own_error(account: Sandbox, rds: Any) -> None:
-    """
-    A copy of what is not shared fails at once with what AWS says.
-    """
-    with pytest.raises(ClientError, match="DBClusterSnapshotNotFoundFault"):
-        copied(rds, account.facts["snapshot_arn"])
-
-
-def test_finished_copy_is_available(account: Sandbox, rds: Any, arn: str) -> None:
-    """
-    The wait ends with the copy's own ARN, in the target account and Region.
-    """
-    copied(rds, arn)
-
-    copy = waited(account, lambda: copying.require_copied(rds, NAMES[0]))
-
-    assert copy.arn == f"arn:aws:rds:us-west-2:{TARGET_ACCOUNT}:cluster-snapshot:{NAMES[0]}"
-    assert copy.tags == MARKS
-    assert arn.split(":")[4] == SOURCE_ACCOUNT
-
-
-def test_copy_under_way_is_waited_for(account: Sandbox, rds: Any, arn: str) -> None:
-    """
-    A copy that is still copying is not ready and tells its percentage.
-    """
-    account.plant("copy-stuck")
-    copied(rds, arn)
-
-    with pytest.raises(NotReady, match="status is 'copying'") as waiting:
-        copying.require_copied(rds, NAMES[0])
-
-    assert waiting.value.percent == 0
-
-
-@pytest.mark.parametrize(
-    ("failure", "problem"),
-    [
-        ("copy-failed", "status is 'failed'"),
-        ("copy-vanished", "the copy has vanished while it was made"),
-    ],
-)
-def test_copy_that_ended_badly_is_told(
-    account: Sandbox, rds: Any, arn: str, failure: str, problem: str
-) -> None:
-    """
-    A copy that failed or vanished ends the wait at once.
-    """
-    account.plant(failure)
-    copied(rds, arn)
-    account.advance(HOUR)
-
-    with pytest.raises(EndedBadly) as ended:
-        copying.require_copied(rds, NAMES[0])
-
-    assert str(ended.value) == (
-        f"cluster snapshot {NAMES[0]}: {problem}. "
-        "Read the resource's RDS events, remove it, then run again."
     )
 
 

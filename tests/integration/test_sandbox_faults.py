@@ -41,6 +41,13 @@ def calls(aws) -> dict[str, Any]:
             SourceDBClusterSnapshotIdentifier=facts["snapshot"],
             TargetDBClusterSnapshotIdentifier=f"copy-{next(numbers)}",
         ),
+        "single-step": lambda: rds.copy_db_cluster_snapshot(
+            SourceDBClusterSnapshotIdentifier=facts["snapshot_arn"],
+            TargetDBClusterSnapshotIdentifier=f"copy-{next(numbers)}",
+        ),
+        "rename": lambda: source.modify_db_cluster(
+            DBClusterIdentifier="production", NewDBClusterIdentifier="other", ApplyImmediately=True
+        ),
         "restore": lambda: source.restore_db_cluster_from_snapshot(
             DBClusterIdentifier=f"restored-{next(numbers)}",
             SnapshotIdentifier=facts["snapshot"],
@@ -71,6 +78,8 @@ NAMED = [
     ("kms-denied", "copy", "KMSKeyNotAccessibleFault", 400, None),
     ("snapshot-quota", "copy", "SnapshotQuotaExceeded", 400, None),
     ("copies-in-flight", "copy", "SnapshotQuotaExceeded", 400, 3),
+    ("single-step-refused", "single-step", "InvalidParameterCombination", 400, None),
+    ("rename-refused", "rename", "InvalidDBClusterStateFault", 400, None),
     ("restore-refused", "restore", "InvalidRestoreFault", 400, None),
     ("cluster-capacity", "restore", "InsufficientDBClusterCapacityFault", 403, 1),
     ("delete-refused", "delete", "InvalidParameterCombination", 400, None),
@@ -117,12 +126,18 @@ def test_every_call_failure_has_such_a_test(aws):
     """
     lifecycles = {"capacity", "copy-failed", "copy-stuck", "copy-vanished", "delete-stuck"} | {
         "instance-failed",
+        "instance-stuck",
+        "password-stuck",
+        "rename-stuck",
         "restore-failed",
         "restore-stuck",
         "snapshot-failed",
     }
 
-    assert {name for name, *_ in NAMED} | {"throttling"} | lifecycles == set(aws.failures())
+    circumstances = {"class-withdrawn", "quota", "version-withdrawn"}
+
+    known = {name for name, *_ in NAMED} | {"throttling"} | lifecycles | circumstances
+    assert known == set(aws.failures())
 
 
 def test_throttling_meets_every_third_call_of_rds(aws):
@@ -161,6 +176,94 @@ def test_source_denied_is_about_the_source_account_only(aws):
 
     client(aws, "rds").describe_db_cluster_snapshots()
     assert code_of(calls(aws)["source"]) == "AccessDenied"
+
+
+def test_a_single_step_is_refused_and_two_are_not(aws):
+    """
+    The hop between accounts within the Region passes, then the hop between Regions.
+    """
+    aws.plant("single-step-refused")
+    facts, there = aws.facts, aws.client("rds", "target", "us-east-1")
+    here = client(aws, "rds")
+    aws.client("rds", "source").modify_db_cluster_snapshot_attribute(
+        DBClusterSnapshotIdentifier=facts["snapshot"],
+        AttributeName="restore",
+        ValuesToAdd=[facts["target_account"]],
+    )
+    wish = {"KmsKeyId": facts["target_key_arn"], "TargetDBClusterSnapshotIdentifier": "copy"}
+
+    def copy(where, source, **more):
+        where.copy_db_cluster_snapshot(SourceDBClusterSnapshotIdentifier=source, **(wish | more))
+
+    single = code_of(lambda: copy(here, facts["snapshot_arn"]))
+    copy(there, facts["snapshot_arn"], KmsKeyId=facts["hop_key_arn"])
+    there.get_waiter("db_cluster_snapshot_available").wait(
+        DBClusterSnapshotIdentifier="copy", WaiterConfig={"Delay": 0.1, "MaxAttempts": 50}
+    )
+    [hop] = there.describe_db_cluster_snapshots(DBClusterSnapshotIdentifier="copy")[
+        "DBClusterSnapshots"
+    ]
+    copy(here, hop["DBClusterSnapshotArn"])
+    aws.clear()
+
+    assert (single, hop["KmsKeyId"]) == ("InvalidParameterCombination", facts["hop_key_arn"])
+    assert (
+        code_of(
+            lambda: copy(here, facts["snapshot_arn"], TargetDBClusterSnapshotIdentifier="single")
+        )
+        == ""
+    )
+
+
+def test_a_refused_rename_lets_other_changes_through(aws):
+    """
+    Only a call with a new name fails; `code` chooses what it fails with.
+    """
+    aws.plant("rename-refused", code="DBClusterAlreadyExistsFault")
+    rds = client(aws, "rds")
+
+    other = code_of(lambda: rds.modify_db_cluster(DBClusterIdentifier="staging", Port=5432))
+    assert (other, code_of(calls(aws)["rename"])) == ("", "DBClusterAlreadyExistsFault")
+
+
+def test_a_failure_can_be_about_one_cluster(aws):
+    """
+    `identifier` is the cluster, snapshot or instance in the call, by name or ARN.
+    """
+    aws.plant("rename-refused", identifier="stag*")
+    aws.plant("copies-in-flight", identifier="other-*")
+    failing, rds = calls(aws), client(aws, "rds")
+
+    def rename_staging():
+        rds.modify_db_cluster(
+            DBClusterIdentifier=aws.facts["target_cluster_arn"],
+            NewDBClusterIdentifier="x",
+            ApplyImmediately=True,
+        )
+
+    assert (code_of(failing["rename"]), code_of(failing["copy"])) == ("", "")
+    assert code_of(rename_staging) == "InvalidDBClusterStateFault"
+    assert [each["struck"] for each in aws.planted()] == [1, 0]
+
+
+def test_circumstances_are_planted_by_name_as_well(aws):
+    """
+    With their options; `clear` and `reset` take them back.
+    """
+    rds = client(aws, "rds")
+
+    def most():
+        found = rds.describe_account_attributes()["AccountQuotas"]
+        return {each["AccountQuotaName"]: each["Max"] for each in found}["DBClusters"]
+
+    aws.plant("quota", name="DBClusters", limit=1)
+    lowered = most()
+    aws.clear()
+    cleared = most()
+    aws.plant("quota", name="DBClusters", limit=2)
+    aws.reset()
+
+    assert (lowered, cleared, most()) == (1, 40, 40)
 
 
 @pytest.mark.parametrize("operation", ["put_item", "update_item", "transact_write_items"])
@@ -300,6 +403,7 @@ def test_a_delayed_call_takes_its_time_and_goes_well(aws):
         ("no-such", {}, "There is no failure 'no-such'"),
         ("kms-denied", {"often": 3}, "'kms-denied' has no option often"),
         ("copy-failed", {"often": 3}, "'copy-failed': .*often"),
+        ("quota", {"often": 3}, "'quota': .*often"),
     ],
 )
 def test_what_cannot_be_planted_is_said(aws, name, options, problem):

@@ -276,7 +276,8 @@ def test_identifiers_are_stored_in_lower_case(aurora: World) -> None:
 
 def test_engine_versions_are_those_of_the_servers(aurora: World) -> None:
     """
-    DescribeDBEngineVersions names the real servers' versions; the default is PostgreSQL 16's.
+    DescribeDBEngineVersions names the real servers' versions, and of each the next minor that the
+    same server serves; the default is PostgreSQL 16's.
     """
     client = aurora.client("rds")
     every = client.describe_db_engine_versions(Engine="aurora-postgresql")["DBEngineVersions"]
@@ -284,7 +285,7 @@ def test_engine_versions_are_those_of_the_servers(aurora: World) -> None:
         "DBEngineVersions"
     ]
 
-    assert [each["EngineVersion"] for each in every] == [VERSION, "18.4"]
+    assert [each["EngineVersion"] for each in every] == [VERSION, "16.15", "18.4", "18.5"]
     assert default["EngineVersion"] == VERSION
     assert default["DBParameterGroupFamily"] == "aurora-postgresql16"
 

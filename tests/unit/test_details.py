@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from examples import request, state_flow
+from examples import plan, request, state_flow
 from pydantic import ValidationError
 
 from aurora_restore.details import (
@@ -21,6 +21,7 @@ from aurora_restore.details import (
     SnapshotFound,
     Step,
     UsersSetUp,
+    steps_of,
 )
 
 ORDER: list[type[Details]] = [
@@ -38,7 +39,7 @@ EXAMPLES = state_flow()
 
 
 def begun() -> OperationBegun:
-    return OperationBegun(operation_id="op-001", request=request())
+    return OperationBegun(operation_id="op-001", request=request(), plan=plan())
 
 
 def walked(last: int) -> Details:
@@ -71,8 +72,20 @@ def test_each_step_has_one_model_in_the_order_of_the_diagram() -> None:
     """
     Nine steps, nine models, in the same order.
     """
-    assert [model.step for model in ORDER] == list(Step)
-    assert [example["step"] for example in EXAMPLES] == list(Step)[:6]
+    order = steps_of("delete-first")
+
+    assert tuple(model.step for model in ORDER) == order
+    assert tuple(example["step"] for example in EXAMPLES) == order[:6]
+
+
+def test_swap_has_the_same_steps_and_one_more() -> None:
+    """
+    A swap exchanges the names after the set-up, deletes after that, and leaves no step out.
+    """
+    order = steps_of("swap")
+
+    assert set(order) == {*steps_of("delete-first"), Step.SWAP_CLUSTERS}
+    assert order[5:8] == (Step.SETUP_DB_USERS, Step.SWAP_CLUSTERS, Step.DELETE_CLUSTER)
 
 
 def test_each_model_extends_the_one_before() -> None:
@@ -88,7 +101,6 @@ def test_each_model_extends_the_one_before() -> None:
     ("model", "facts", "missing"),
     [
         (CopyAvailable, {"snapshot_arn": "arn"}, "copy_status"),
-        (ClusterDeleted, {"copy_status": "available"}, "deleted_cluster_id"),
         (RestoreAvailable, {}, "restore_status"),
     ],
 )

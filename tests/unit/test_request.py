@@ -56,7 +56,7 @@ def refusal(given: dict[str, Any]) -> str:
             {"target_snapshot": "a_b"},
             "target_snapshot: malformed; it must match ^[A-Za-z](-?[A-Za-z0-9])*$",
         ),
-        ({"replace": "swop"}, "replace: Input should be 'delete-first'"),
+        ({"replace": "swop"}, "replace: Input should be 'delete-first' or 'swap'"),
         ({"snapshot_type": "any"}, "snapshot_type: Input should be 'manual' or 'automated'"),
         (
             {"max_snapshot_age_hours": 0},
@@ -280,10 +280,20 @@ def test_identifiers_are_lower_cased() -> None:
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({"instance_class": "db.serverless"}, SERVERLESS),
         ({"instance_class": "db.serverless", "serverless_min_acu": 1}, SERVERLESS),
         ({"instance_class": "db.serverless", "serverless_max_acu": 1}, SERVERLESS),
-        ({"serverless_min_acu": 0.5, "serverless_max_acu": 4}, SERVERLESS),
+        (
+            {
+                "instance_class": "db.r6g.large",
+                "serverless_min_acu": 0.5,
+                "serverless_max_acu": 4,
+            },
+            SERVERLESS,
+        ),
+        (
+            {"serverless_min_acu": 0.3, "serverless_max_acu": 4},
+            "serverless_min_acu: Input should be a multiple of 0.5",
+        ),
         ({"serverless_min_acu": 0.5}, SERVERLESS),
         (
             {

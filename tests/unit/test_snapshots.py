@@ -76,7 +76,7 @@ def test_instances_have_valid_and_different_names() -> None:
     RDS takes each of sixteen instances' names for every target, and no two are the same.
     """
     for cluster_id, _ in _cases():
-        names = instance_names(request(target_cluster_id=cluster_id, reader_count=15))
+        names = instance_names(cluster_id.lower(), "op-001", 16)
         assert all(map(is_valid, names)), names
         assert len(set(names)) == 16
 

@@ -14,7 +14,7 @@ from prefect.states import Failed
 
 import tasks
 from aurora_restore import settings as module
-from aurora_restore.details import Details, OperationBegun, Step
+from aurora_restore.details import Details, OperationBegun, Step, steps_of
 from aurora_restore.errors import EndedBadly, NotReady, Refused
 from aurora_restore.settings import settings
 from tasks.hooks import record_start, record_step
@@ -29,7 +29,11 @@ def exported() -> Iterator[Task[..., Any]]:
                 yield each
 
 
-TASKS = {Step(each.name): each for each in exported()}
+TASKS = {
+    each.fn.__name__: each
+    for each in exported()
+    if each.name != "plan"  # a dry run is no step
+}
 
 
 @pytest.fixture
@@ -44,55 +48,55 @@ def _account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def test_there_is_one_task_for_each_step() -> None:
     """
-    The tasks are the steps of the diagram: all of them, each once, under its own name.
+    Each step has its task, under its own name; deleting has one for each way to replace.
     """
-    assert sorted(each.name for each in exported()) == sorted(Step)
+    names = [each.name for each in TASKS.values()]
+
+    assert sorted(names) == sorted([*Step, Step.DELETE_CLUSTER])
 
 
-@pytest.mark.parametrize("step", Step)
-def test_task_records_its_start_and_its_end(step: Step) -> None:
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_task_records_its_start_and_its_end(task: Task[..., Any]) -> None:
     """
     Every task carries the hooks that write its record, and no others.
     """
-    task = TASKS[step]
-
     assert task.on_running_hooks == [record_start]
     assert task.on_completion_hooks == [record_step]
     assert task.on_failure_hooks == [record_step]
 
 
-@pytest.mark.parametrize("step", Step)
-def test_task_is_neither_cached_nor_persisted(step: Step) -> None:
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_task_is_neither_cached_nor_persisted(task: Task[..., Any]) -> None:
     """
     Prefect keeps no result of a step: the records decide what has been done.
     """
-    task = TASKS[step]
-
     assert task.cache_policy == NO_CACHE
     assert task.persist_result is False
     assert task.result_storage is None
 
 
-@pytest.mark.parametrize("step", Step)
-def test_task_retries_by_a_plain_function(step: Step) -> None:
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_task_retries_by_a_plain_function(task: Task[..., Any]) -> None:
     """
     The retry rule is a plain function (Prefect never retries by a partial or a method), and no
     task retries unless the flow polls it.
     """
-    task = TASKS[step]
-
     assert task.retry_condition_fn is is_not_ready
     assert inspect.isfunction(task.retry_condition_fn)
     assert task.retries == 0
 
 
-def test_tasks_lead_from_one_steps_facts_to_the_next() -> None:
+@pytest.mark.parametrize(
+    ("replace", "deleting"), [("delete-first", "delete_cluster"), ("swap", "delete_old_cluster")]
+)
+def test_tasks_lead_from_one_steps_facts_to_the_next(replace: str, deleting: str) -> None:
     """
     Each task takes what the one before returns, and returns its own step's facts.
     """
+    by_step = {each.name: each for each in TASKS.values()} | {"delete-rds": TASKS[deleting]}
     known: type[Details] = OperationBegun
-    for step in Step:
-        [(_, takes), (_, returns)] = get_type_hints(TASKS[step].fn).items()
+    for step in steps_of(replace):
+        [(_, takes), (_, returns)] = get_type_hints(by_step[step].fn).items()
         assert issubclass(known, takes), step
         assert returns.step == step
         known = returns
@@ -111,24 +115,22 @@ def test_only_not_ready_is_worth_another_look(error: Exception, again: bool) -> 
     """
     Whatever is not AWS still working ends the step at once.
     """
-    task, run = TASKS[Step.CHECK_COPY_STATUS], TaskRun.model_construct()
+    task, run = TASKS["check_copy_status"], TaskRun.model_construct()
 
     assert is_not_ready(task, run, Failed(data=error)) is again
 
 
 @pytest.mark.usefixtures("_account")
-@pytest.mark.parametrize("step", Step)
-def test_polled_task_keeps_its_rules(step: Step) -> None:
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_polled_task_keeps_its_rules(task: Task[..., Any]) -> None:
     """
     A polled step looks as often as the settings say and is otherwise the same step.
     """
-    task = TASKS[step]
-
     again = polled(task)
 
     assert (again.retries, again.retry_delay_seconds) == (
-        settings().poll(step).retries,
-        settings().poll(step).every,
+        settings().poll(Step(task.name)).retries,
+        settings().poll(Step(task.name)).every,
     )
     assert (again.name, again.retry_condition_fn) == (task.name, is_not_ready)
     assert again.on_running_hooks == [record_start]

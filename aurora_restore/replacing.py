@@ -1,0 +1,49 @@
+"""The old cluster's end: recorded before it begins, after its final snapshot, or put off."""
+
+from datetime import UTC, datetime, timedelta
+
+from aurora_restore import ledger
+from aurora_restore.details import CopyAvailable
+from aurora_restore.errors import NotReady
+from aurora_restore.rds import deleting, names, tags
+from aurora_restore.sessions import target_client
+
+
+def remove_old(known: CopyAvailable, now_called: str, keep_hours: int = 0) -> str | None:
+    """Return the deleted cluster's identifier once it is gone; None if there is or was none.
+
+    `now_called` is the identifier the old cluster has at this moment. With `keep_hours` it is only
+    secured by a final snapshot and marked with the hour after which a later refresh deletes it.
+
+    Raises:
+        NotReady: it is being secured or deleted.
+        Refused: it may not be deleted, or is not the cluster that preflight saw.
+        EndedBadly: the final snapshot failed; nothing was deleted.
+    """
+    request, operation_id, old = known.request, known.operation_id, known.plan.old
+    rds = target_client("rds", known.target_region)
+    cluster = deleting.find_replaced(rds, now_called, old, operation_id)
+    if cluster is None or old is None:
+        return ledger.deleted_cluster_id(operation_id)
+    name = names.final_snapshot_name(old.blueprint.cluster_id, operation_id)
+    final = name if request.final_snapshot else None
+    marks = tags.marks(operation_id, request.target_cluster_id) | {
+        tags.FINAL_OF: old.blueprint.cluster_id
+    }
+    if cluster.status == "deleting":
+        raise NotReady(f"cluster {cluster.id}", "it is being deleted")
+    lift = request.lift_deletion_protection
+    deleting.secure(rds, cluster, final, marks, lift_protection=lift)
+    if keep_hours:
+        until = datetime.now(UTC) + timedelta(hours=keep_hours)
+        kept = {
+            tags.TARGET: request.target_cluster_id,
+            tags.DELETE_AFTER: until.strftime(tags.MOMENT),
+        }
+        tags.add(rds, cluster.arn, kept)
+        return None
+    ledger.intend_deletion(operation_id, old, final)
+    if cluster.protected:
+        deleting.lift_protection(rds, cluster)
+    deleting.delete_cluster(rds, cluster)
+    return ledger.deleted_cluster_id(operation_id)

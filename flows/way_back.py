@@ -1,0 +1,40 @@
+"""The way back: a failure that left the target without its old cluster is undone first."""
+
+import httpx
+from botocore.exceptions import BotoCoreError, ClientError
+from prefect.exceptions import PrefectException
+from prefect.logging import get_logger
+
+from aurora_restore import ledger
+from aurora_restore.details import Step
+from aurora_restore.errors import RecordsUnavailable, RestoreError, TimedOut
+from aurora_restore.request import RestoreRequest
+from tasks.clusters import bring_back_old
+from tasks.polling import polled
+
+logger = get_logger(__name__)
+
+
+def go_back(request: RestoreRequest, operation_id: str, error: Exception) -> None:
+    """Bring the old cluster back if it does not serve because of this operation.
+
+    Raises nothing: what cannot be brought back is recorded, logged, and announced as such.
+    """
+    # Prefect's own trouble is not the refresh's, and without records nothing may be done.
+    if isinstance(error, PrefectException | httpx.HTTPError | RecordsUnavailable):
+        return
+    try:
+        failed = ledger.begin_way_back(request, operation_id)
+        if failed is None:
+            return
+        logger.warning("The refresh failed; the old cluster is brought back")
+        if isinstance(error, TimedOut) and failed.failing_step is Step.DELETE_CLUSTER:
+            failed = failed.model_copy(update={"aside": True})
+        try:
+            polled(bring_back_old)(failed)
+        except TimedOut:
+            if failed.aside:
+                raise
+            polled(bring_back_old)(failed.model_copy(update={"aside": True}))
+    except (RestoreError, ClientError, BotoCoreError) as problem:
+        logger.error("The old cluster was not brought back: %s", problem)  # noqa: TRY400

@@ -1,0 +1,67 @@
+"""The proof that faults are found before anything is changed: its stage, and its count."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from aurora_restore import sessions, settings
+from demo.facts import settings as sandbox_settings
+from sandbox import Sandbox
+from stage import Stage
+
+_FOREIGN = ("AWS_", "PG", "AURORA_RESTORE_")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_clients_are_left() -> Iterator[None]:
+    """The clients of these tests are made for their sandbox, and go with it."""
+    _forget()
+    yield
+    _forget()
+
+
+@pytest.fixture
+def stage(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    """The sandbox as it was built, this process as a run of the target account."""
+    if sandbox.events():
+        sandbox.reset()
+    for name in [each for each in os.environ if each.startswith(_FOREIGN)]:
+        monkeypatch.delenv(name)
+    for name, text in sandbox_settings(sandbox).items():
+        monkeypatch.setenv(name, text)
+    settings.settings.cache_clear()
+    yield Stage(sandbox, monkeypatch)
+    sandbox.reset()
+    settings.settings.cache_clear()
+
+
+def _forget() -> None:
+    settings.settings.cache_clear()
+    sessions._client.cache_clear()
+
+
+class Count:
+    """Counts the planted faults, and those that were stopped before a change."""
+
+    def __init__(self) -> None:
+        self.outcomes: Counter[str] = Counter()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" and "test_fault_stops_a_run_before_its_first" in report.nodeid:
+            self.outcomes[report.outcome] += 1
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        if faults := self.outcomes.total():
+            stopped = self.outcomes["passed"]
+            terminalreporter.write_line(
+                f"preflight: {faults} faults, {stopped} stopped before a change"
+            )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Count where the report is made: in the process that starts the workers, if there are any."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Count(), "preflight-count")

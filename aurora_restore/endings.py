@@ -212,8 +212,21 @@ def _old_cluster(operation: Operation) -> str | None:
         return f"{back.details['brought_back_cluster_id']}: {how}"
     if operation.note("going_back"):
         return f"NOT brought back; final snapshot {final or 'not asked for'}"
+    if kept := operation.note("kept"):
+        return f"{kept['cluster_id']}: kept until {kept['until']}"
     deletion = operation.note("deletion")
     if deletion is None:
-        return "untouched"
+        return _undeleted(operation.note("plan"), swapped=operation.succeeded(Step.SWAP_CLUSTERS))
     done = "deleted" if operation.succeeded(Step.DELETE_CLUSTER) else "its deletion was begun"
     return f"{deletion['cluster_id']}: {done}; final snapshot {final or 'not asked for'}"
+
+
+def _undeleted(plan: dict[str, Any] | None, *, swapped: bool) -> str:
+    if plan is None:
+        return "untouched"
+    if plan["old"] is None:
+        return "there was none"
+    name = plan["old"]["blueprint"]["cluster_id"]
+    if swapped and plan["new"]["cluster_id"] != plan["target_cluster_id"]:
+        return f"{name}: has made room under another identifier, not deleted"
+    return "untouched"

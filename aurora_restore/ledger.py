@@ -55,9 +55,9 @@ def begin(
         RecordsUnavailable: the table cannot be used.
     """
     records = store()
-    records.begin(operation_id, request)
     operation = records.read(operation_id)
-    if operation.note("going_back"):
+    # Before anything is written: how it has ended stays on record.
+    if operation.note("going_back") and not operation.is_anothers(request):
         done = operation.succeeded(Step.BRING_BACK)
         raise Refused(
             f"operation_id {operation_id}",
@@ -66,6 +66,7 @@ def begin(
             + " the old cluster back",
             "Start another one: leave operation_id out.",
         )
+    records.begin(operation_id, request)
     records.note(operation_id, outcome=None, announced=None)
     plan = operation.note("plan")
     return OperationBegun(
@@ -143,6 +144,12 @@ def intend_deletion(operation_id: str, old: OldCluster, final_snapshot_id: str |
     )
 
 
+def keep_old(operation_id: str, cluster_id: str, until: datetime) -> None:
+    """Record under which identifier the old cluster is kept, and until when."""
+    moment = until.isoformat(timespec="minutes")
+    store().note(operation_id, kept={"cluster_id": cluster_id, "until": moment})
+
+
 def deleted_cluster_id(operation_id: str) -> str | None:
     """Return the cluster this operation has deleted, or None if there was none."""
     noted = store().read(operation_id).note("deletion")
@@ -167,7 +174,8 @@ def begin_way_back(request: "RestoreRequest", operation_id: str) -> RefreshFaile
         return None
     if not operation.note("going_back") and not must_go_back(operation):
         return None
-    records.note(operation_id, going_back=True)
+    # What a later attempt brings about is announced anew.
+    records.note(operation_id, going_back=True, outcome=None, announced=None)
     return RefreshFailed(
         operation_id=operation_id,
         request=request,
@@ -180,12 +188,24 @@ def begin_way_back(request: "RestoreRequest", operation_id: str) -> RefreshFaile
     )
 
 
+def unfinished_copy(request: "RestoreRequest", operation_id: str) -> Plan | None:
+    """Return the plan of an operation whose copy was begun and not finished; None otherwise."""
+    operation = store().read(operation_id)
+    begun = {Step.COPY_SNAPSHOT, Step.CHECK_COPY_STATUS}
+    if operation.first_unfinished not in begun or operation.is_anothers(request):
+        return None
+    return Plan.model_validate(operation.note("plan"))
+
+
 def must_go_back(operation: Operation) -> bool:
     """Whether a failure now leaves the target without its old cluster serving under its name.
 
     In delete-first from the deletion until the new database is set up; in a swap while the names
-    are exchanged. Before, the old cluster is untouched; after, the new one serves.
+    are exchanged. Before, the old cluster is untouched; after, the new one serves. Where there was
+    no old cluster there is no way back.
     """
+    if (operation.note("plan") or {}).get("old") is None:
+        return False
     failed = operation.first_unfinished
     if operation.replace == "swap":
         return failed is Step.SWAP_CLUSTERS and operation.note("restored") is not None

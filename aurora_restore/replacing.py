@@ -41,6 +41,7 @@ def remove_old(known: CopyAvailable, now_called: str, keep_hours: int = 0) -> st
             tags.DELETE_AFTER: until.strftime(tags.MOMENT),
         }
         tags.add(rds, cluster.arn, kept)
+        ledger.keep_old(operation_id, cluster.id, until)
         return None
     ledger.intend_deletion(operation_id, old, final)
     if cluster.protected:

@@ -17,6 +17,7 @@ from typing import Any, Self
 import psycopg2
 from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_LEVEL, temporary_settings
 
+from aurora_restore.request import RestoreRequest
 from demo.facts import request, settings
 from demo.stack import PrefectStack
 from flows.restore import restore_aurora_cluster
@@ -88,7 +89,7 @@ def measured(aws: Sandbox, speed: float, mode: str, number: int) -> float:
         master_secret_id=aws.facts["master_secret_arn"],
     )
     with Client(aws) as client:
-        restore_aurora_cluster(wish)
+        restore_aurora_cluster(RestoreRequest.model_validate(wish))
         time.sleep(1)
     return client.down_seconds * speed
 

@@ -15,7 +15,7 @@ from aurora_restore.endings import Ending
 from aurora_restore.endings import announce_failure as announce
 from aurora_restore.errors import RestoreError, describe
 from aurora_restore.request import RestoreRequest, one_line
-from flows.way_back import go_back
+from flows.way_back import go_back, tidy_copy
 from tasks.hooks import recall
 
 logger = get_logger(__name__)
@@ -37,7 +37,9 @@ def failure_announced(request: RestoreRequest) -> Iterator[None]:
         yield
     except Exception as error:
         run_id, parameters = runtime.flow_run.id, request.model_dump(mode="json")
-        go_back(request, operation_id_of(run_id, parameters), error)
+        operation_id = operation_id_of(run_id, parameters)
+        go_back(request, operation_id, error)
+        tidy_copy(request, operation_id)
         _announce(run_id, "FAILED", describe(error), parameters)
         raise
 

@@ -1,4 +1,4 @@
-"""The way back: a failure that left the target without its old cluster is undone first."""
+"""The way back: what a failure has left half done is undone before it is announced."""
 
 import httpx
 from botocore.exceptions import BotoCoreError, ClientError
@@ -8,7 +8,9 @@ from prefect.logging import get_logger
 from aurora_restore import ledger
 from aurora_restore.details import Step
 from aurora_restore.errors import RecordsUnavailable, RestoreError, TimedOut
+from aurora_restore.rds import copying, tags
 from aurora_restore.request import RestoreRequest
+from aurora_restore.sessions import rds_clients
 from tasks.clusters import bring_back_old
 from tasks.polling import polled
 
@@ -32,9 +34,24 @@ def go_back(request: RestoreRequest, operation_id: str, error: Exception) -> Non
             failed = failed.model_copy(update={"aside": True})
         try:
             polled(bring_back_old)(failed)
-        except TimedOut:
+        except RestoreError:
             if failed.aside:
                 raise
+            # Its identifier does not become free: it serves under another one, then.
             polled(bring_back_old)(failed.model_copy(update={"aside": True}))
     except (RestoreError, ClientError, BotoCoreError) as problem:
         logger.error("The old cluster was not brought back: %s", problem)  # noqa: TRY400
+
+
+def tidy_copy(request: RestoreRequest, operation_id: str) -> None:
+    """Take back what was done in the source account for a copy that was not finished.
+
+    Raises nothing: what is left carries the operation's tag.
+    """
+    try:
+        plan = ledger.unfinished_copy(request, operation_id)
+        if plan is not None:
+            marks = tags.marks(operation_id, plan.target_cluster_id)
+            copying.tidy(plan.route, rds_clients(request), marks)
+    except (RestoreError, ClientError, BotoCoreError) as problem:
+        logger.warning("Left as it is, marked: %s", problem)

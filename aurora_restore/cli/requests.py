@@ -15,7 +15,7 @@ from aurora_restore.cli.exits import BadUsage
 from aurora_restore.request import DatabaseRole, RestoreRequest, one_line
 
 STDIN = "/dev/stdin"
-_PARAMETERS = {"request", "plan_hash"}  # of the deployment
+_PARAMETERS = {"request", "plan_hash", "dry_run"}  # of the deployment
 _KEPT_TAGS = {"tag:yaml.org,2002:null", "tag:yaml.org,2002:merge"}
 
 

@@ -59,7 +59,7 @@ CHECKS: Sequence[tuple[str, Callable[[Facts], list[Check]]]] = [
 ]
 """In the order in which they are shown; each gives one line or several, never none."""
 
-_READERS = 8
+_READERS = 12
 
 
 @dataclass(frozen=True)

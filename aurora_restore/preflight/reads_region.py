@@ -85,12 +85,12 @@ def subnet_group(rds: "RDSClient", name: str) -> "DBSubnetGroupTypeDef":
     Source: RDS API, DescribeDBSubnetGroups.
     """
     try:
-        [group] = rds.describe_db_subnet_groups(DBSubnetGroupName=name)["DBSubnetGroups"]
-    except rds.exceptions.DBSubnetGroupNotFoundFault as fault:
-        raise _missing(
-            f"db_subnet_group_name {name}", "no such DB subnet group in the target Region"
-        ) from fault
-    return group
+        found = rds.describe_db_subnet_groups(DBSubnetGroupName=name)["DBSubnetGroups"]
+    except rds.exceptions.DBSubnetGroupNotFoundFault:
+        found = []
+    if not found:
+        raise _missing(f"db_subnet_group_name {name}", "DB subnet group")
+    return found[0]
 
 
 def security_groups(ec2: "EC2Client", ids: list[str]) -> dict[str, str]:
@@ -117,15 +117,13 @@ def cluster_group(rds: "RDSClient", name: str) -> Group:
     Source: RDS API, DescribeDBClusterParameterGroups.
     """
     try:
-        [found] = rds.describe_db_cluster_parameter_groups(DBClusterParameterGroupName=name)[
-            "DBClusterParameterGroups"
-        ]
-    except rds.exceptions.DBParameterGroupNotFoundFault as fault:
-        raise _missing(
-            f"cluster_parameter_group {name}",
-            "no such DB cluster parameter group in the target Region",
-        ) from fault
-    return Group(name, found.get("DBParameterGroupFamily", ""))
+        page = rds.describe_db_cluster_parameter_groups(DBClusterParameterGroupName=name)
+        found = page["DBClusterParameterGroups"]
+    except rds.exceptions.DBParameterGroupNotFoundFault:
+        found = []
+    if not found:
+        raise _missing(f"cluster_parameter_group {name}", "DB cluster parameter group")
+    return Group(name, found[0].get("DBParameterGroupFamily", ""))
 
 
 def instance_group(rds: "RDSClient", name: str) -> Group:
@@ -137,13 +135,15 @@ def instance_group(rds: "RDSClient", name: str) -> Group:
     Source: RDS API, DescribeDBParameterGroups.
     """
     try:
-        [found] = rds.describe_db_parameter_groups(DBParameterGroupName=name)["DBParameterGroups"]
-    except rds.exceptions.DBParameterGroupNotFoundFault as fault:
-        raise _missing(
-            f"instance_parameter_group {name}", "no such DB parameter group in the target Region"
-        ) from fault
-    return Group(name, found.get("DBParameterGroupFamily", ""))
+        page = rds.describe_db_parameter_groups(DBParameterGroupName=name)
+        found = page["DBParameterGroups"]
+    except rds.exceptions.DBParameterGroupNotFoundFault:
+        found = []
+    if not found:
+        raise _missing(f"instance_parameter_group {name}", "DB parameter group")
+    return Group(name, found[0].get("DBParameterGroupFamily", ""))
 
 
-def _missing(resource: str, problem: str) -> NotFound:
+def _missing(resource: str, kind: str) -> NotFound:
+    problem = f"no such {kind} in the target Region"
     return NotFound(resource, problem, "Correct the name in the request, or make it.")

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 from aurora_restore.errors import NotReady, Refused
 from aurora_restore.plan import OldCluster, Plan
 from aurora_restore.rds import deleting, names, restoring, swapping, tags
+from aurora_restore.rds.blueprint import Blueprint
 from aurora_restore.rds.clusters import Cluster, find_by_resource_id, find_cluster
 from aurora_restore.rds.snapshots import find_snapshot
+from aurora_restore.rds.status import AVAILABLE
 
 if TYPE_CHECKING:
     from mypy_boto3_rds import RDSClient
@@ -50,9 +52,15 @@ def _take_name(rds: "RDSClient", old: Cluster, plan: Plan, marks: dict[str, str]
     if old.id == wanted:
         return
     holder = find_cluster(rds, wanted)
-    if holder is not None and holder.tags.get(tags.OPERATION) == marks[tags.OPERATION]:
+    if holder is not None and _is_ours(holder, marks):
         swapping.rename(rds, holder, plan.new.cluster_id)
-    swapping.rename(rds, old, wanted)
+    try:
+        swapping.rename(rds, old, wanted)
+    except Refused as taken:
+        if holder is not None:
+            raise
+        # A name is taken as soon as a cluster is being renamed to it: that of an exchange.
+        raise NotReady(f"cluster {wanted}", "its name is being given to another") from taken
 
 
 def _restore(
@@ -73,9 +81,23 @@ def _restore(
         )
     marks = marks | {tags.BROUGHT_BACK: "true"}
     name = _free_name(rds, old.blueprint.cluster_id, marks, aside=aside)
-    blueprint = old.blueprint.model_copy(update={"cluster_id": name})
+    blueprint = old.blueprint if name == old.blueprint.cluster_id else _called(old.blueprint, name)
     cluster = restoring.start_restore(rds, blueprint, final.arn, marks)
     return restoring.complete(rds, cluster, blueprint, marks, None)
+
+
+def _called(blueprint: Blueprint, name: str) -> Blueprint:
+    """Return it under another name, its instances too: what holds its own may hold theirs."""
+    ids = names.instance_names(name, None, len(blueprint.instances))
+    instances = [
+        each.model_copy(update={"id": id_})
+        for each, id_ in zip(blueprint.instances, ids, strict=True)
+    ]
+    return blueprint.model_copy(update={"cluster_id": name, "instances": instances})
+
+
+def _is_ours(cluster: Cluster, marks: dict[str, str]) -> bool:
+    return cluster.tags.get(tags.OPERATION) == marks[tags.OPERATION]
 
 
 def _free_name(rds: "RDSClient", wanted: str, marks: dict[str, str], *, aside: bool) -> str:
@@ -88,9 +110,11 @@ def _free_name(rds: "RDSClient", wanted: str, marks: dict[str, str], *, aside: b
     if find_cluster(rds, other) is not None:
         return other
     holder = find_cluster(rds, wanted)
-    if holder is None or tags.BROUGHT_BACK in holder.tags:
+    if holder is None:
         return wanted
-    ours = holder.tags.get(tags.OPERATION) == marks[tags.OPERATION]
+    ours = _is_ours(holder, marks)
+    if ours and tags.BROUGHT_BACK in holder.tags and not (aside and holder.status != AVAILABLE):
+        return wanted
     # AWS deletes no cluster that is being created, and one that hangs there never ends.
     if aside or not ours or holder.status == "creating":
         return other

@@ -40,9 +40,8 @@ def follow(route: Route, client_of: ClientOf, marks: dict[str, str]) -> Snapshot
     copy = find_own(last, client_of, operation_id)
     if copy is not None:
         return copy
-    detour = [*route.hops[:-1], *route.otherwise]
     if route.otherwise and find_own(route.otherwise[0], client_of, operation_id) is not None:
-        return _walk(detour, client_of, marks)
+        return _walk(route.otherwise, client_of, marks)
     try:
         return _walk(route.hops, client_of, marks)
     except SingleStepRefused as refused:
@@ -53,7 +52,7 @@ def follow(route: Route, client_of: ClientOf, marks: dict[str, str]) -> Snapshot
                 f"Give hop_kms_key_id, a KMS key of account {last.account} in Region "
                 f"{last.source_region}, for a copy in two hops.",
             ) from refused.__cause__
-    return _walk(detour, client_of, marks)
+    return _walk(route.otherwise, client_of, marks)
 
 
 def require_copied(rds: "RDSClient", copy_id: str) -> Snapshot:

@@ -1,5 +1,6 @@
 """Deleting a cluster: what may be deleted, its final snapshot, the permitted order."""
 
+import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NoReturn
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from mypy_boto3_rds import RDSClient
 
     from aurora_restore.plan import OldCluster
+
+logger = logging.getLogger(__name__)
 
 
 def obstacles(cluster: Cluster, *, lift_protection: bool) -> list[Refused]:
@@ -225,6 +228,8 @@ def _delete_instance(rds: "RDSClient", instance_id: str) -> None:
 def remove_kept(rds: "RDSClient", target_cluster_id: str) -> None:
     """Delete the old clusters that swaps of this target left for a time that is over.
 
+    One that may not be deleted, for it was stopped or tied to others since, is left as it is.
+
     Raises:
         NotReady: one is being deleted.
 
@@ -236,6 +241,9 @@ def remove_kept(rds: "RDSClient", target_cluster_id: str) -> None:
             ours = cluster.tags.get(tags.MANAGED) == "true"
             of_target = cluster.tags.get(tags.TARGET) == target_cluster_id
             if not (ours and of_target and cluster.tags.get(tags.DELETE_AFTER, "9") < now):
+                continue
+            if blocked := obstacles(cluster, lift_protection=True):
+                logger.warning("Not deleted although its time is over: %s", blocked[0])
                 continue
             if cluster.protected:
                 lift_protection(rds, cluster)

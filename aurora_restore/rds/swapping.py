@@ -20,7 +20,7 @@ def exchange(
 
     Raises:
         NotReady: a rename is under way.
-        EndedBadly: one of the two is gone, or in a status it never leaves.
+        EndedBadly: the new one is gone, or one of the two is in a status it never leaves.
         Refused: a name belongs to a third cluster.
 
     Source: RDS API, ModifyDBCluster, NewDBClusterIdentifier.

@@ -103,4 +103,5 @@ def changes(aws: Sandbox) -> list[str]:
 
 def _is_change(call: dict[str, Any]) -> bool:
     reading = call["operation"].startswith((*READING, HARMLESS))
+    reading = reading or call["parameters"].get("DryRun") is True
     return not reading and call["service"] != "dynamodb"

@@ -87,11 +87,13 @@ def test_override_takes_the_place_of_a_field(written: Any) -> None:
     made = written(
         YAML,
         "snapshot_id=",
+        "final_snapshot=",
         "source_cluster_id=orders",
         "source_cluster_id=production",
         "roles=[{name: app, secret_id: a=b, schemas: [sales]}]",
     )
 
+    assert made.final_snapshot is True
     assert (made.snapshot_id, made.source_cluster_id) == (None, "production")
     assert (made.roles[0].secret_id, made.roles[0].schemas) == ("a=b", ["sales"])
 

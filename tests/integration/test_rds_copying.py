@@ -601,16 +601,37 @@ def test_copy_whose_reply_was_lost_is_adopted(
     ]
 
 
+class Overtaken:
+    """An RDS client before whose copy somebody else does something."""
+
+    def __init__(self, rds: Any, before: Callable[[], None]):
+        self._rds, self._before = rds, before
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._rds, name)
+
+    def copy_db_cluster_snapshot(self, **asked: Any) -> Any:
+        self._before()
+        return self._rds.copy_db_cluster_snapshot(**asked)
+
+
 def test_copy_that_somebody_else_made_meanwhile_is_not_adopted(
-    account: Sandbox, daily: Callable[..., Journey]
+    daily: Callable[..., Journey], take: Callable[..., None]
 ) -> None:
     """
-    A name that was free a moment ago and is taken now is AWS's own error; a repeat sorts it out.
+    A name that was free a moment ago and is another's now is AWS's own error; a repeat takes the
+    second name.
     """
-    account.plant(Fault("rds", COPY, "DBClusterSnapshotAlreadyExistsFault", "exists"))
+    journey = daily()
+    clients = journey.clients
+    overtaken = Overtaken(clients(TARGET_ACCOUNT, ABROAD), lambda: take(NAMES[0], FOREIGN))
+    journey.clients = lambda *place: overtaken if place[1] == ABROAD else clients(*place)
 
     with pytest.raises(ClientError, match="DBClusterSnapshotAlreadyExistsFault"):
-        daily().follow()
+        journey.follow()
+
+    journey.clients = clients
+    assert journey.follow().id == NAMES[1]
 
 
 def test_unshared_source_is_awss_own_error(daily: Callable[..., Journey]) -> None:
@@ -661,6 +682,19 @@ def test_snapshot_is_shared_once(account: Sandbox, source_admin: Any) -> None:
     assert added == [True, False]
     assert attribute == {"AttributeName": "restore", "AttributeValues": [TARGET_ACCOUNT]}
     assert changes(account) == [MODIFY]
+
+
+def test_public_snapshot_is_shared_enough(account: Sandbox, source_admin: Any) -> None:
+    """
+    What everybody may copy needs no sharing with one account.
+    """
+    source(account, "unencrypted")
+    source_admin.modify_db_cluster_snapshot_attribute(
+        DBClusterSnapshotIdentifier=DAILY + "x", AttributeName="restore", ValuesToAdd=["all"]
+    )
+
+    assert not sharing.ensure_shared(source_client("rds", request()), DAILY + "x", TARGET_ACCOUNT)
+    assert changes(account) == []
 
 
 def test_sharing_is_taken_back_once(account: Sandbox, share: Callable[..., None]) -> None:

@@ -62,7 +62,7 @@ def test_named_snapshot_is_found(account: Sandbox) -> None:
     """
     given = request()
 
-    found = snapshots.get_source_snapshot(source_client("rds", given), given, own=True)
+    found = snapshots.find_source_snapshot(source_client("rds", given), given, own=True)
 
     assert (found.id, found.arn) == (account.facts["snapshot"], account.facts["snapshot_arn"])
     assert (found.cluster_id, found.type, found.encrypted) == ("production", "manual", True)
@@ -86,7 +86,7 @@ def test_newest_snapshot_of_the_cluster_is_found(account: Sandbox, source_admin:
     account.advance(HOUR)
     given = request(snapshot_id=None, source_cluster_id="production")
 
-    found = snapshots.get_source_snapshot(source_client("rds", given), given, own=True)
+    found = snapshots.find_source_snapshot(source_client("rds", given), given, own=True)
 
     assert found.id == "newer"
 
@@ -104,8 +104,8 @@ def test_automated_snapshot_is_found_in_ones_own_account(account: Sandbox, rds: 
         snapshot_type="automated",
     )
 
-    found = snapshots.get_source_snapshot(rds, newest, own=True)
-    named = snapshots.get_source_snapshot(rds, request(**own, snapshot_id=found.id), own=True)
+    found = snapshots.find_source_snapshot(rds, newest, own=True)
+    named = snapshots.find_source_snapshot(rds, request(**own, snapshot_id=found.id), own=True)
 
     assert found.id.startswith("rds:staging-")
     assert found == named
@@ -119,7 +119,7 @@ def test_missing_snapshot_is_told(account: Sandbox) -> None:
     given = request(snapshot_id="none")
 
     with pytest.raises(NotFound) as missing:
-        snapshots.get_source_snapshot(source_client("rds", given), given, own=True)
+        snapshots.find_source_snapshot(source_client("rds", given), given, own=True)
 
     assert str(missing.value) == (
         "snapshot_id none: no such cluster snapshot in account 123456789012, Region us-east-1. "
@@ -134,7 +134,7 @@ def test_snapshot_that_is_not_shared_is_told(account: Sandbox) -> None:
     given = request()
 
     with pytest.raises(NotFound) as missing:
-        snapshots.get_source_snapshot(target_client("rds", "us-east-1"), given, own=False)
+        snapshots.find_source_snapshot(target_client("rds", "us-east-1"), given, own=False)
 
     assert str(missing.value) == (
         "snapshot_id daily-backup-2024-03-20: not found, or not shared with account 987654321098 "
@@ -149,7 +149,7 @@ def test_shared_snapshot_is_found_without_a_role(arn: str) -> None:
     """
     rds = target_client("rds", "us-east-1")
 
-    assert snapshots.get_source_snapshot(rds, request(), own=False).arn == arn
+    assert snapshots.find_source_snapshot(rds, request(), own=False).arn == arn
 
 
 def test_own_copy_is_not_taken_for_the_sources_newest(account: Sandbox, arn: str) -> None:
@@ -166,7 +166,7 @@ def test_own_copy_is_not_taken_for_the_sources_newest(account: Sandbox, arn: str
     given = request(snapshot_id=None, source_cluster_id="production")
 
     with pytest.raises(NotFound) as missing:
-        snapshots.get_source_snapshot(target_client("rds", "us-east-1"), given, own=False)
+        snapshots.find_source_snapshot(target_client("rds", "us-east-1"), given, own=False)
 
     assert str(missing.value) == (
         "source_cluster_id production: its newest snapshot cannot be told without a role in the "

@@ -57,8 +57,8 @@ def fail(service: str, operation: str, code: str = "AccessDenied") -> Act:
     return lambda at: at.fail(service, operation, code)
 
 
-def plant(name: str, **options: object) -> Act:
-    return lambda at: at.aws.plant(name, **options)
+def plant(failure: str, /, **options: object) -> Act:
+    return lambda at: at.aws.plant(failure, **options)
 
 
 def clear(at: Stage) -> None:
@@ -73,21 +73,26 @@ def put_secret_back(at: Stage) -> None:
     at.secret(at.kept["aurora-restore/app"])
 
 
+def key_id(at: Stage, fact: str) -> str:
+    """Return a key's id: some of the emulator's operations take nothing else."""
+    return str(at.facts[fact]).rpartition("/")[2]
+
+
 def disable(side: str, fact: str, region: str | None = None) -> Act:
-    return lambda at: at.kms(side, region).disable_key(KeyId=at.facts[fact])
+    return lambda at: at.kms(side, region).disable_key(KeyId=key_id(at, fact))
 
 
 def enable(side: str, fact: str, region: str | None = None) -> Act:
-    return lambda at: at.kms(side, region).enable_key(KeyId=at.facts[fact])
+    return lambda at: at.kms(side, region).enable_key(KeyId=key_id(at, fact))
 
 
 def schedule(side: str, fact: str) -> Act:
-    return lambda at: at.kms(side).schedule_key_deletion(KeyId=at.facts[fact])
+    return lambda at: at.kms(side).schedule_key_deletion(KeyId=key_id(at, fact))
 
 
 def unschedule(side: str, fact: str) -> Act:
     return all_of(
-        lambda at: at.kms(side).cancel_key_deletion(KeyId=at.facts[fact]), enable(side, fact)
+        lambda at: at.kms(side).cancel_key_deletion(KeyId=key_id(at, fact)), enable(side, fact)
     )
 
 
@@ -131,12 +136,6 @@ def one_zone(at: Stage) -> None:
         SubnetIds=at.facts["subnet_ids"][:1],
     )
     at.wish(db_subnet_group_name="narrow")
-
-
-def widen(at: Stage) -> None:
-    at.target.modify_db_subnet_group(
-        DBSubnetGroupName="narrow", SubnetIds=at.facts["subnet_ids"]
-    )
 
 
 def strange_network(at: Stage) -> None:
@@ -239,6 +238,34 @@ def delete_snapshot(name: str) -> Act:
 def mysql_cluster(at: Stage) -> None:
     at.cluster("old-mysql", Engine="aurora-mysql", MasterUsername="admin")
     at.wish(target_cluster_id="fresh", replaces="old-mysql")
+
+
+def foreign_key(at: Stage) -> None:
+    kms = at.kms("source", "us-west-2")
+    key = kms.create_key()["KeyMetadata"]["Arn"]
+    at.policy("source", key, "123456789012", "987654321098", region="us-west-2")
+    at.wish(kms_key_id=key)
+
+
+def default_key(at: Stage) -> str:
+    arn: str = at.kms("source").describe_key(KeyId="alias/aws/rds")["KeyMetadata"]["Arn"]
+    return arn
+
+
+def empty_cluster(at: Stage) -> None:
+    at.cluster("empty", Tags=[{"Key": TAG, "Value": "true"}])
+    at.wish(target_cluster_id="empty", instance_class=None)
+
+
+def being_deleted(at: Stage) -> None:
+    at.cluster("going", Tags=[{"Key": TAG, "Value": "true"}])
+    at.aws.plant("delete-stuck", identifier="going")
+    at.target.delete_db_cluster(DBClusterIdentifier="going", SkipFinalSnapshot=True)
+    at.wish(target_cluster_id="going")
+
+
+def deleted(at: Stage) -> None:
+    at.wish(target_cluster_id="fresh")
 
 
 ACCOUNT_FAULTS = [
@@ -377,9 +404,7 @@ ACCOUNT_FAULTS = [
         "this is the cluster's master user",
         all_of(
             lambda at: at.snapshot_of_new("of-chief", MasterUsername="chief"),
-            wish(
-                kms_key_id=None, roles=[{"name": "chief", "secret_id": "aurora-restore/app"}]
-            ),
+            wish(kms_key_id=None, roles=[{"name": "chief", "secret_id": "aurora-restore/app"}]),
         ),
         role("aurora-restore/app"),
     ),
@@ -437,9 +462,7 @@ SNAPSHOT_FAULTS = [
         "snapshot of the cluster that is replaced",
         "source-snapshot",
         "was taken from the cluster that would be deleted",
-        all_of(
-            lambda at: at.snapshot("own", "staging", "target"), wish(**OWN, snapshot_id="own")
-        ),
+        all_of(lambda at: at.snapshot("own", "staging", "target"), wish(**OWN, snapshot_id="own")),
         wish(target_cluster_id="fresh"),
     ),
     Fault(
@@ -579,7 +602,7 @@ KEY_FAULTS = [
         "key of another account",
         "target-key",
         "it is of account 123456789012, Region us-west-2",
-        lambda at: _foreign_key(at),
+        foreign_key,
         unwish("kms_key_id"),
     ),
     Fault(
@@ -633,29 +656,17 @@ KEY_FAULTS = [
         "key for sharing that cannot be shared",
         "source-copy-key",
         "a key that AWS manages cannot be shared",
-        all_of(default_key_snapshot, lambda at: at.wish(source_kms_key_id=_default_key(at))),
+        all_of(default_key_snapshot, lambda at: at.wish(source_kms_key_id=default_key(at))),
         lambda at: at.wish(source_kms_key_id=at.facts["source_key_arn"]),
     ),
 ]
-
-
-def _foreign_key(at: Stage) -> None:
-    kms = at.kms("source", "us-west-2")
-    key = kms.create_key()["KeyMetadata"]["Arn"]
-    at.policy("source", key, "123456789012", "987654321098", region="us-west-2")
-    at.wish(kms_key_id=key)
-
-
-def _default_key(at: Stage) -> str:
-    arn: str = at.kms("source").describe_key(KeyId="alias/aws/rds")["KeyMetadata"]["Arn"]
-    return arn
 
 
 ROOM_FAULTS = [
     Fault(
         "no room for snapshots",
         "snapshot-quota",
-        "0 of 1 used, 2 more needed",
+        "the quota is used up",
         plant("quota", name="ManualClusterSnapshots", limit=1),
         clear,
     ),
@@ -705,9 +716,7 @@ ROOM_FAULTS = [
         "copy's name taken",
         "identifiers",
         "target_snapshot mine: it exists",
-        all_of(
-            lambda at: at.snapshot("mine", "staging", "target"), wish(target_snapshot="mine")
-        ),
+        all_of(lambda at: at.snapshot("mine", "staging", "target"), wish(target_snapshot="mine")),
         delete_snapshot("mine"),
     ),
     Fault(
@@ -739,7 +748,7 @@ CLUSTER_FAULTS = [
         "subnet-group",
         "its subnets lie in 1 availability zone",
         one_zone,
-        widen,
+        unwish("db_subnet_group_name"),
     ),
     Fault(
         "no such security group",
@@ -841,8 +850,8 @@ OLD_CLUSTER_FAULTS = [
         "being deleted by somebody",
         "old-cluster",
         "somebody is deleting it already",
-        lambda at: _being_deleted(at),
-        lambda at: _deleted(at),
+        being_deleted,
+        deleted,
     ),
     Fault(
         "clusters denied",
@@ -862,26 +871,10 @@ OLD_CLUSTER_FAULTS = [
         "no class to inherit",
         "inheritance",
         "instance_class: not given, and cluster 'empty' has none to inherit",
-        lambda at: _empty_cluster(at),
+        empty_cluster,
         unwish("instance_class"),
     ),
 ]
-
-
-def _empty_cluster(at: Stage) -> None:
-    at.cluster("empty", Tags=[{"Key": TAG, "Value": "true"}])
-    at.wish(target_cluster_id="empty", instance_class=None)
-
-
-def _being_deleted(at: Stage) -> None:
-    at.cluster("going", Tags=[{"Key": TAG, "Value": "true"}])
-    at.aws.plant("delete-stuck", identifier="going")
-    at.target.delete_db_cluster(DBClusterIdentifier="going", SkipFinalSnapshot=True)
-    at.wish(target_cluster_id="going")
-
-
-def _deleted(at: Stage) -> None:
-    at.wish(target_cluster_id="fresh")
 
 
 FAULTS = [

@@ -15,6 +15,15 @@ from sandbox.faults import Fault as ApiFault
 
 OPERATION = "op-001"
 HOUR = 3600
+READING = ("Describe", "Get", "List", "Query", "AssumeRole")
+
+
+def is_change(event: dict[str, Any]) -> bool:
+    """Whether an entry of the log tells of a change, or of an attempt at one."""
+    if event["kind"] != "call":
+        return True
+    asked = event["parameters"].get("DryRun") is True
+    return not (asked or event["operation"].startswith(READING))
 
 
 @dataclass

@@ -4,7 +4,7 @@ from itertools import combinations
 
 import pytest
 from catalogue import FAULTS, Fault
-from stage import Stage
+from stage import Stage, is_change
 
 from aurora_restore.preflight import Examination
 
@@ -14,7 +14,6 @@ PAIRED = (
     "target key disabled",
     "no such subnet group",
     "no consent",
-    "secret denied",
 )
 TOGETHER = (
     "cluster not allowed",
@@ -52,9 +51,7 @@ def changes(stage: Stage) -> list[str]:
     return [
         event["operation"]
         for event in stage.aws.events(kind="call")
-        if "user/admin" not in event["caller"]
-        and not event["operation"].startswith(("Describe", "Get", "List", "Query", "AssumeRole"))
-        and event["result"] != "DryRunOperationException"
+        if "user/admin" not in event["caller"] and is_change(event)
     ]
 
 

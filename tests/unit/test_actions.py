@@ -142,13 +142,14 @@ def test_intermediate_copies_go_and_sharing_ends_once_the_last_copy_is_there() -
     """
     asked = request()
 
-    assert lines(asked, plan(asked, route=TWO_HOPS))[:6] == [
+    assert lines(asked, plan(asked, route=TWO_HOPS))[:7] == [
         f"+ cluster snapshot daily-share-op1 @{SOURCE}",
         f"~ cluster snapshot daily-share-op1 @{SOURCE}",
         f"+ cluster snapshot daily-hop-op1 @{NEAR}",
         "+ cluster snapshot daily-copy",
         f"- cluster snapshot daily-share-op1 @{SOURCE}",
         f"- cluster snapshot daily-hop-op1 @{NEAR}",
+        RESTORE[0],
     ]
 
 

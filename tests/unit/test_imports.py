@@ -15,7 +15,7 @@ FORBIDDEN = {
     "tasks": {"flows"},
     "flows": set[str](),
 }
-FOREIGN = {"sandbox", "demo", "tests", "moto", "prefect_aws", "rich"}
+FOREIGN = {"sandbox", "demo", "tests", "moto", "prefect_aws"}
 
 
 def modules(package: str) -> list[str]:
@@ -80,7 +80,7 @@ def test_product_is_loaded_without_the_sandbox() -> None:
     loaded = loaded_by(*PRODUCT)
 
     assert {"flows", "tasks", "prefect"} <= loaded
-    assert loaded & (FOREIGN - {"rich"}) == set()  # Prefect itself loads rich
+    assert loaded & FOREIGN == set()
 
 
 def test_sandbox_knows_nothing_of_the_product() -> None:

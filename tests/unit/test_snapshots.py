@@ -8,11 +8,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from examples import request
+from examples import TARGET_ACCOUNT, request
 
-from aurora_restore.errors import Refused
 from aurora_restore.rds.names import copy_names, final_snapshot_name, instance_names
-from aurora_restore.rds.snapshots import get_source_snapshot, snapshot_arn
+from aurora_restore.rds.snapshots import Snapshot, snapshot_arn, unfit
 
 VALID = re.compile(r"[a-z](-?[a-z0-9])*")
 
@@ -128,28 +127,24 @@ def test_snapshot_of_another_account_is_named_by_its_arn(region: str, partition:
     )
 
 
-class Rds:
-    """An RDS in which every name leads to one snapshot."""
-
-    class exceptions:  # noqa: N801 - botocore's name
-        class DBClusterSnapshotNotFoundFault(Exception): ...
-
-    def __init__(self, **changes: Any) -> None:
-        self._shown = {
-            "DBClusterSnapshotIdentifier": "daily",
-            "DBClusterSnapshotArn": snapshot_arn(request(), "daily"),
-            "Status": "available",
-            "Engine": "aurora-postgresql",
-            "StorageEncrypted": True,
-            "SnapshotCreateTime": datetime.now(UTC) - timedelta(hours=30),
-        } | changes
-
-    def describe_db_cluster_snapshots(self, **_: Any) -> dict[str, Any]:
-        return {"DBClusterSnapshots": [self._shown]}
+def shown(**changes: Any) -> Snapshot:
+    """Return a snapshot that can be used, but for these changes."""
+    arn = snapshot_arn(request(), "daily")
+    found: Any = {
+        "DBClusterSnapshotIdentifier": "daily",
+        "DBClusterSnapshotArn": arn,
+        "DBClusterIdentifier": "production",
+        "Status": "available",
+        "Engine": "aurora-postgresql",
+        "StorageEncrypted": True,
+        "KmsKeyId": "some-key",
+        "SnapshotCreateTime": datetime.now(UTC) - timedelta(hours=30),
+    }
+    return Snapshot.from_api(found | changes)
 
 
 @pytest.mark.parametrize(
-    ("shown", "wished", "line"),
+    ("changed", "wished", "line"),
     [
         (
             {"Engine": "aurora-mysql"},
@@ -168,12 +163,19 @@ class Rds:
             ),
         ),
         (
-            {"StorageEncrypted": False},
+            {"Status": "failed"},
             {},
             (
-                "kms_key_id: "
-                "snapshot daily is not encrypted, and AWS does not encrypt it by copying. "
-                "Leave kms_key_id out, or name an encrypted snapshot."
+                "snapshot_id daily: its status is 'failed', so it never becomes available. "
+                "Name another snapshot."
+            ),
+        ),
+        (
+            {"Status": "deleting"},
+            {},
+            (
+                "snapshot_id daily: its status is 'deleting', so it never becomes available. "
+                "Name another snapshot."
             ),
         ),
         (
@@ -184,26 +186,47 @@ class Rds:
                 "Take a newer snapshot, or allow an older one."
             ),
         ),
+        (
+            {"DBClusterIdentifier": "staging"},
+            {"source_account_id": TARGET_ACCOUNT, "source_region": "us-west-2"},
+            (
+                "target_cluster_id staging: snapshot daily was taken from the cluster that would "
+                "be deleted. Name another target cluster, account or Region."
+            ),
+        ),
     ],
 )
-def test_snapshot_that_cannot_be_used_is_refused(
-    shown: dict[str, Any], wished: dict[str, Any], line: str
+def test_snapshot_that_cannot_be_used_is_told(
+    changed: dict[str, Any], wished: dict[str, Any], line: str
 ) -> None:
     """
-    A snapshot of another engine, unfinished, too old, or not fit for the key is refused.
+    Of another engine, not finished, too old, or of the very cluster: one line with its remedy.
     """
-    with pytest.raises(Refused) as refused:
-        get_source_snapshot(Rds(**shown), request(snapshot_id="daily", **wished), own=True)  # type: ignore[arg-type]
+    [reason] = unfit(shown(**changed), request(snapshot_id="daily", **wished))
 
-    assert str(refused.value) == line
+    assert str(reason) == line
+
+
+def test_every_reason_against_a_snapshot_is_told() -> None:
+    """
+    A snapshot with three faults gives three lines.
+    """
+    wanted = request(snapshot_id="daily", max_snapshot_age_hours=1)
+
+    assert len(unfit(shown(Engine="aurora-mysql", Status="failed"), wanted)) == 3
 
 
 def test_snapshot_that_is_young_enough_is_taken() -> None:
     """
-    The age limit lets a younger snapshot pass; an unencrypted one passes without a key.
+    The age limit lets a younger snapshot pass.
     """
-    aged = request(snapshot_id="daily", max_snapshot_age_hours=31)
-    plain = request(snapshot_id="daily", kms_key_id=None)
+    assert unfit(shown(), request(snapshot_id="daily", max_snapshot_age_hours=31)) == []
 
-    assert get_source_snapshot(Rds(), aged, own=True).id == "daily"  # type: ignore[arg-type]
-    assert get_source_snapshot(Rds(StorageEncrypted=False), plain, own=True).id == "daily"  # type: ignore[arg-type]
+
+def test_snapshot_is_known_by_name_and_key() -> None:
+    """
+    A shared snapshot, whose identifier is its ARN, has its bare name; the key is the snapshot's.
+    """
+    found = shown(DBClusterSnapshotIdentifier=snapshot_arn(request(), "daily"))
+
+    assert (found.name, found.kms_key_id) == ("daily", "some-key")

@@ -37,7 +37,7 @@ test: $(READY)
 
 proof: $(READY)
 	@echo 'Running the long evidence: every planted fault and ending, whole runs each ...'
-	@$(BIN)/python -m pytest -m '' -q --proof tests/proof
+	@$(BIN)/python -m pytest -m '' -q tests/proof tests/flow/test_way_back.py
 
 check: $(READY)
 	@$(BIN)/ruff format --check .

@@ -32,6 +32,11 @@ class Clock:
         """Return the AWS seconds since the sandbox was ready."""
         return self.aws(self.now() - self._born)
 
+    @property
+    def jumped(self) -> float:
+        """How far jumps have gone so far, in real seconds."""
+        return self._ahead
+
     def start(self, speed: float) -> None:
         """Let time pass at `speed` from now on; earlier jumps are taken back."""
         self.speed = speed

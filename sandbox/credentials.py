@@ -1,6 +1,7 @@
 """Who calls: access keys, role sessions that expire, and the STS operations that hand them out."""
 
 import json
+import math
 import secrets
 import string
 import threading
@@ -18,6 +19,8 @@ from sandbox.clock import Clock
 from sandbox.wire import AwsError, Call, Reply, xml_reply
 
 CONTAINER_HOURS = 6  # what ECS hands out lasts so long
+# Below this a client on a busy machine finds what it has just fetched expired already.
+LEAST_REAL_SECONDS = 4.0
 LONGEST_SECONDS = 12 * 3600
 CHAINED_SECONDS = 3600  # and a session that was assumed by a session at most so long
 _ALPHABET = string.ascii_uppercase + string.digits
@@ -35,6 +38,7 @@ class Identity:
     role: str | None = None  # the role's ARN, for a session
     token: str | None = None
     expires: float | None = None  # in real seconds since the epoch, by the sandbox's clock
+    overtaken: float = math.inf  # the clock's jumps by which it has expired as well
 
     @property
     def is_session(self) -> bool:
@@ -79,7 +83,8 @@ class Credentials:
                 "The security token included in the request is invalid.",
                 HTTPStatus.BAD_REQUEST if call.protocol == "json" else HTTPStatus.FORBIDDEN,
             )
-        if found.expires is not None and self._clock.now() >= found.expires:
+        past = found.expires is not None and self._clock.now() >= found.expires
+        if past or self._clock.jumped >= found.overtaken:
             json_code = "ExpiredTokenException"
             raise AwsError(
                 json_code if call.protocol == "json" else "ExpiredToken",
@@ -93,7 +98,9 @@ class Credentials:
 
         Source: Amazon ECS developer guide, "Task IAM role" (the reply of the endpoint).
         """
-        seconds = self._clock.real(CONTAINER_HOURS * 3600)
+        seconds = max(
+            self._clock.real(CONTAINER_HOURS * 3600), CONTAINER_HOURS * LEAST_REAL_SECONDS
+        )
         with self._lock:
             held = self._container
         if held is None or (held.expires or 0) - self._clock.now() < seconds / 2:
@@ -164,7 +171,8 @@ class Credentials:
             secret_key=secrets.token_urlsafe(30),
             role=role,
             token=secrets.token_urlsafe(90),
-            expires=self._clock.now() + real_seconds,
+            expires=self._clock.now() + max(real_seconds, LEAST_REAL_SECONDS),
+            overtaken=self._clock.jumped + real_seconds,
         )
         with self._lock:
             self._sessions[made.access_key] = made

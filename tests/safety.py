@@ -82,10 +82,13 @@ def unmarked(aws: Sandbox, before: set[str]) -> list[str]:
 
 
 def resources(aws: Sandbox) -> dict[str, dict[str, str]]:
-    """Return the tags of each cluster, instance and manual snapshot of the target account."""
+    """Return the tags of each cluster, instance and manual snapshot of the target account.
+
+    A cluster by its resource id: one that was renamed is none that was made.
+    """
     rds = aws.client("rds")
     listed = (
-        *((each["DBClusterArn"], each) for each in rds.describe_db_clusters()["DBClusters"]),
+        *((each["DbClusterResourceId"], each) for each in rds.describe_db_clusters()["DBClusters"]),
         *((each["DBInstanceArn"], each) for each in rds.describe_db_instances()["DBInstances"]),
         *(
             (each["DBClusterSnapshotArn"], each)

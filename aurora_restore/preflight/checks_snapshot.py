@@ -59,7 +59,7 @@ def _upgrade(resource: str, offered: dict[str, Version], was: str, version: str)
         return unchecked(name, resource, problem, "A minor version of the same major should do.")
     if was not in offered or version not in offered[was].targets:
         listed = ", ".join(sorted(offered[was].targets, key=_sortable)) if was in offered else ""
-        remedy = "Leave engine_version out" + (f", or set it to one of {listed}." * bool(listed))
+        remedy = "Leave engine_version out" + f", or set it to one of {listed}" * bool(listed) + "."
         return failed(name, resource, f"AWS does not upgrade {was} to it", remedy)
     if _major(version) != _major(was):
         return unchecked(

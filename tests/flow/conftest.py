@@ -13,7 +13,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, te
 
 from aurora_restore import endings, sessions
 from aurora_restore import settings as settings_module
-from aurora_restore.details import Step
+from aurora_restore.details import steps_of
 from demo.facts import request, settings
 from demo.stack import PrefectStack
 from flows.restore import restore_aurora_cluster
@@ -66,8 +66,10 @@ class Run:
     events: list[dict[str, Any]]
 
     def statuses(self) -> dict[str, str]:
-        """The status of each step that has a record, in order."""
-        return {step.value: self.items[step]["status"] for step in Step if step in self.items}
+        """The status of each step of the refresh that has a record, in order."""
+        request = self.items["operation"]["details"].get("request", {})
+        order = steps_of(request.get("replace", ""))
+        return {step.value: self.items[step]["status"] for step in order if step in self.items}
 
     def context(self) -> dict[str, str]:
         """What the one message says to machines."""

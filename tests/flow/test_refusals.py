@@ -26,12 +26,6 @@ def protect(aws: Sandbox) -> None:
     aws.advance(3600)
 
 
-def untag(aws: Sandbox) -> None:
-    aws.client("rds").remove_tags_from_resource(
-        ResourceName=aws.facts["target_cluster_arn"], TagKeys=["aurora-restore:managed"]
-    )
-
-
 def failed_snapshot(aws: Sandbox) -> str:
     aws.plant("snapshot-failed")
     aws.client("rds", "source").create_db_cluster_snapshot(
@@ -90,23 +84,13 @@ REFUSED: dict[str, tuple[Wish, str, str]] = {
     ),
     "snapshot-not-available": (
         lambda aws: {"snapshot_id": failed_snapshot(aws)},
-        "snapshot_id half-made: its status is 'failed'",
-        "Wait until it is available",
-    ),
-    "no-snapshot-of-the-cluster": (
-        lambda _aws: {"snapshot_id": None, "source_cluster_id": "nobody"},
-        "source_cluster_id nobody: it has no available manual snapshot",
-        "Check the name",
+        "snapshot_id half-made: its status is 'failed', so it never becomes available",
+        "Name another snapshot",
     ),
     "another-engine": (
         lambda aws: {"snapshot_id": mysql_snapshot(aws), "kms_key_id": None},
         "snapshot_id of-mysql: its engine is 'aurora-mysql', not 'aurora-postgresql'",
         "Name a snapshot of an Aurora PostgreSQL cluster",
-    ),
-    "no-key-for-an-encrypted-snapshot": (
-        lambda _aws: {"kms_key_id": None},
-        "kms_key_id: snapshot daily-backup-2024-03-20 is encrypted",
-        "Give a KMS key",
     ),
     "wrong-source-account": (
         lambda _aws: {"source_account_id": "111111111111"},
@@ -125,18 +109,8 @@ REFUSED: dict[str, tuple[Wish, str, str]] = {
     ),
     "source-role-lacks-a-permission": (
         lambda aws: aws.plant("source-denied") or {},
-        "DescribeDBClusterSnapshots: AWS denies this call (AccessDenied)",
-        "Grant the action",
-    ),
-    "secret-not-there": (
-        lambda _aws: role("no-such-secret"),
-        "roles.0.secret_id no-such-secret: no such secret in the target account and Region",
-        "Check the name",
-    ),
-    "secret-denied": (
-        lambda aws: aws.plant("secret-denied") or {},
-        "the secret may not be read",
-        "Grant secretsmanager:GetSecretValue",
+        "rds:DescribeDBClusterSnapshots: role arn:aws:iam::123456789012:role/aurora-restore-source",
+        "Grant rds:DescribeDBClusterSnapshots to role",
     ),
     "secret-not-json": (
         lambda aws: role(secret(aws, "hunter2-marker")),
@@ -167,25 +141,20 @@ REFUSED: dict[str, tuple[Wish, str, str]] = {
         "the secret cannot be read",
         "Restore the secret",
     ),
-    "subnet-group-not-there": (
-        lambda _aws: {"db_subnet_group_name": "nowhere"},
-        "db_subnet_group_name nowhere: no such DB subnet group",
-        "Check the name",
-    ),
     "protected-cluster": (
         lambda aws: protect(aws) or {},
         "cluster staging: deletion protection is on",
         "Turn it off",
     ),
-    "cluster-without-consent": (
-        lambda aws: untag(aws) or {},
-        "cluster staging: it lacks the tag aurora-restore:managed = true",
-        "Set the tag",
-    ),
     "target-taken": (
         lambda _aws: {"target_cluster_id": "staging", "replaces": "another"},
         "target_cluster_id staging: a cluster of this name exists, and `replaces` names another",
         "Name it in `replaces`",
+    ),
+    "two-things-at-once": (
+        lambda _aws: {"db_subnet_group_name": "nowhere", "instance_class": "db.r99.large"},
+        "preflight: 2 findings, nothing was changed: (1) db_subnet_group_name nowhere: no such",
+        "(2) instance_class db.r99.large: Region us-west-2 does not offer it",
     ),
 }
 
@@ -325,4 +294,5 @@ def changes_since(events: list[dict[str, Any]], calls_before: int) -> list[str]:
         for event in calls
         if event["service"] not in {"dynamodb", "sns", "sqs"}
         and not event["operation"].startswith(reads)
+        and event["parameters"].get("DryRun") is not True
     ]

@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from aurora_restore.details import Step
+from aurora_restore.details import Step, steps_of
 from sandbox import Sandbox
 
 SPEC = json.loads((Path(__file__).parent.parent / "data" / "state-flow.json").read_text())
@@ -26,11 +26,11 @@ def test_a_refresh_leaves_nine_success_records_and_one_message(
 
     assert run.error is None
     assert MENDED not in caplog.text
-    assert run.statuses() == {step.value: "SUCCESS" for step in Step}
+    assert run.statuses() == {step.value: "SUCCESS" for step in steps_of("delete-first")}
     assert run.items["operation"]["status"] == "SUCCESS"
     assert run.context()["result"] == "SUCCESS"
     assert run.context()["target"] == "987654321098/us-west-2/staging"
-    for step in Step:
+    for step in steps_of("delete-first"):
         assert [entry["status"] for entry in run.items[step]["history"]] == [
             "IN_PROGRESS",
             "SUCCESS",
@@ -182,7 +182,7 @@ def test_a_failed_operation_is_continued_where_it_stopped(refresh, aws: Sandbox)
 
     assert failed.error is not None
     assert resumed.error is None
-    assert resumed.statuses() == {step.value: "SUCCESS" for step in Step}
+    assert resumed.statuses() == {step.value: "SUCCESS" for step in steps_of("delete-first")}
     assert resumed.changes().count("CopyDBClusterSnapshot") == 1
     assert resumed.changes().count("DeleteDBCluster") == 1
     assert len(resumed.items[Step.COPY_SNAPSHOT]["history"]) == 2

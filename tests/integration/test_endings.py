@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from examples import parameters, request, state_flow
+from examples import parameters, plan, request, state_flow
 
 from aurora_restore import ledger
 from aurora_restore.announcements import TopicUnavailable
@@ -28,6 +28,7 @@ def begun(account: Sandbox) -> OperationBegun:
 def archived(begun: OperationBegun) -> SnapshotArchived:
     return begun.then(
         SnapshotArchived,
+        plan=plan(),
         **state_flow()[-1]["details"],
         master_secret_arn="arn",
         db_users=[],
@@ -49,7 +50,13 @@ def told(account: Sandbox) -> Callable[[str], list[dict[str, Any]]]:
 
 def ending(operation_id: str, **changes: Any) -> Ending:
     return Ending(
-        f"run-of-{operation_id}", operation_id, "FAILED", ERROR, parameters(**changes), "again"
+        f"run-of-{operation_id}",
+        operation_id,
+        "FAILED",
+        ERROR,
+        parameters(**changes),
+        next_command="retry",
+        run_again="anew",
     )
 
 
@@ -99,7 +106,7 @@ def test_run_with_impossible_parameters_is_announced(
     wrong = dict.fromkeys(("target_account_id", "target_cluster_id", "snapshot_id"), hostile)
 
     announce_failure(
-        Ending(f"run-of-{operation_id}", operation_id, "FAILED", ERROR, wrong, "again")
+        Ending(f"run-of-{operation_id}", operation_id, "FAILED", ERROR, wrong, "retry", "anew")
     )
 
     assert len(told(operation_id)) == 1

@@ -1,19 +1,16 @@
 """The rules between records and steps: what is written before anything is done."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import uuid4
 
 import pytest
-from examples import request, state_flow
+from examples import plan, request, state_flow
 
 from aurora_restore import ledger
 from aurora_restore.details import CopyStarted, OperationBegun, SnapshotFound, Step
-from aurora_restore.errors import NotReady, RecordsUnavailable, Refused, TimedOut
+from aurora_restore.errors import NotReady, RecordsUnavailable, TimedOut
 from aurora_restore.ledger import Entry, enter, still_waiting
-from aurora_restore.rds import clusters
-from aurora_restore.rds.clusters import Cluster
+from aurora_restore.plan import OldCluster
 from aurora_restore.records import HEAD, RecordStore
 from aurora_restore.settings import Poll
 from sandbox import Sandbox
@@ -35,12 +32,7 @@ def records(account: Sandbox) -> RecordStore:
 
 @pytest.fixture
 def found(begun: OperationBegun) -> SnapshotFound:
-    return begun.then(SnapshotFound, **FACTS[0])
-
-
-@pytest.fixture
-def staging(rds: Any) -> Cluster:
-    return clusters.get_cluster(rds, "staging")
+    return begun.then(SnapshotFound, plan=plan(), **FACTS[0])
 
 
 def history(account: Sandbox, known: OperationBegun | SnapshotFound) -> dict[str, list[str]]:
@@ -202,50 +194,48 @@ def test_wait_ends_at_its_deadline() -> None:
     )
 
 
-def test_deletion_is_intended_once(
-    begun: OperationBegun, staging: Cluster, records: RecordStore
-) -> None:
+def old() -> OldCluster:
+    found = plan().old
+    assert found is not None
+    return found
+
+
+def test_deletion_is_intended_once(begun: OperationBegun, records: RecordStore) -> None:
     """
-    Which cluster is deleted is noted before the first call, and stays noted.
+    Which cluster is deleted after which final snapshot is noted before the first call, and stays.
     """
     assert ledger.deleted_cluster_id(begun.operation_id) is None
+    assert ledger.final_snapshot_id(begun.operation_id) is None
 
-    ledger.intend_deletion(begun.operation_id, staging)
-    ledger.intend_deletion(begun.operation_id, staging)
+    ledger.intend_deletion(begun.operation_id, old(), "final")
+    ledger.intend_deletion(begun.operation_id, old(), None)
 
     assert ledger.deleted_cluster_id(begun.operation_id) == "staging"
+    assert ledger.final_snapshot_id(begun.operation_id) == "final"
     assert records.read(begun.operation_id).note("deletion") == {
         "cluster_id": "staging",
-        "resource_id": staging.resource_id,
-        "final_snapshot_id": None,
+        "resource_id": "cluster-OLD",
+        "final_snapshot_id": "final",
     }
 
 
-def test_cluster_made_anew_under_the_old_name_is_not_deleted(
-    begun: OperationBegun, staging: Cluster
-) -> None:
-    """
-    A cluster that somebody made meanwhile under the deleted one's name is refused.
-    """
-    ledger.intend_deletion(begun.operation_id, staging)
-
-    with pytest.raises(Refused) as refused:
-        ledger.intend_deletion(begun.operation_id, replace(staging, resource_id="cluster-NEW"))
-
-    assert str(refused.value) == (
-        "cluster staging: it is not the one whose deletion was begun "
-        f"({staging.resource_id}). Somebody made another cluster of this name meanwhile; "
-        "start another operation."
-    )
-
-
-def test_deletion_is_not_begun_without_its_note(
-    account: Sandbox, begun: OperationBegun, staging: Cluster
-) -> None:
+def test_deletion_is_not_begun_without_its_note(account: Sandbox, begun: OperationBegun) -> None:
     """
     When the intent cannot be written the deletion is not permitted.
     """
     account.plant("dynamodb-denied", step=HEAD, times=None)
 
     with pytest.raises(RecordsUnavailable):
-        ledger.intend_deletion(begun.operation_id, staging)
+        ledger.intend_deletion(begun.operation_id, old(), None)
+
+
+def test_resumed_operation_follows_the_plan_it_has(begun: OperationBegun) -> None:
+    """
+    What was decided is kept before anything is done, and comes back as it was.
+    """
+    ledger.keep_plan(begun.operation_id, plan())
+
+    again = ledger.begin(request(), begun.operation_id, "hash")
+
+    assert (begun.plan, again.plan, again.plan_hash) == (None, plan(), "hash")
+    assert again.data_from == plan().data_from

@@ -331,3 +331,20 @@ def test_copies_under_way_are_told_and_do_not_stop(
     [told] = named(examine(), "copies-in-flight")
 
     assert (told.status, told.problem) == ("ok", "5 of 5, so this one will wait")
+
+
+def test_roles_of_the_cluster_cannot_be_asked_about(
+    account: Sandbox, examine: Examine, admin: Any
+) -> None:
+    """
+    Whether a role of the old cluster may be passed to the new one is told to be unknown.
+    """
+    role = f"arn:aws:iam::{TARGET_ACCOUNT}:role/importer"
+    admin.add_role_to_db_cluster(
+        DBClusterIdentifier="staging", RoleArn=role, FeatureName="s3Import"
+    )
+
+    [told] = named(examine(), "associated-roles")
+
+    assert (told.status, told.resource) == ("unchecked", f"role {role}")
+    assert told.remedy == "Make sure that role aurora-restore-task has iam:PassRole on it."

@@ -10,7 +10,7 @@ import pytest
 from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
 from botocore.exceptions import ClientError
 
-HOUR = 1.2 + 0.2  # real seconds of a session's hour at the tests' speed, and a little more
+HOUR = 4 + 0.2  # real seconds of a session's hour at the tests' speed, and a little more
 
 
 @pytest.fixture

@@ -11,7 +11,9 @@ from stage import Stage, is_change
 from aurora_restore import sessions, settings
 from demo.facts import settings as sandbox_settings
 from sandbox import Sandbox
+from tests.flow.conftest import account, prefect, refresh
 
+__all__ = ["account", "prefect", "refresh"]
 _FOREIGN = ("AWS_", "PG", "AURORA_RESTORE_")
 
 
@@ -47,6 +49,12 @@ def _clean(sandbox: Sandbox) -> None:
 def _forget() -> None:
     settings.settings.cache_clear()
     sessions._client.cache_clear()
+
+
+@pytest.fixture
+def running(aws: Sandbox, account: None, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    """The same for whole runs of the flow; `account` has made this process one."""
+    return Stage(aws, monkeypatch)
 
 
 class Count:

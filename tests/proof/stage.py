@@ -120,10 +120,13 @@ class Stage:
         self.aws.advance(HOUR)
 
     def snapshot_of_new(self, name: str, **cluster: Any) -> None:
-        """Take a snapshot of a new cluster of the source account, and ask for it."""
+        """Take a snapshot of a new cluster of the source account, and ask for it.
+
+        Its database is empty: there is no schema in which roles could get privileges.
+        """
         self.cluster(f"of-{name}", "source", **cluster)
         self.snapshot(name, f"of-{name}")
-        self.wish(snapshot_id=name)
+        self.wish(snapshot_id=name, roles=[])
 
     def secret(self, content: str, name: str = "aurora-restore/app") -> None:
         """Give a secret of the target account another content; what it was is kept."""

@@ -1,0 +1,40 @@
+"""The faults of the catalogue in whole runs of the flow: stopped in time, then cured."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from catalogue import FAULTS, Fault
+from stage import Stage, is_change
+
+RECORDS = {"dynamodb", "sns"}  # a run that is stopped is recorded and announced
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_fault_stops_a_run_before_its_first_change(
+    running: Stage, refresh: Callable[..., Any], fault: Fault
+) -> None:
+    """
+    The run fails before it changes anything in AWS; after the cure the next run succeeds.
+    """
+    fault.plant(running)
+    running.aws.advance(3600)
+
+    stopped = refresh("op-001", **running.wishes)
+
+    assert stopped.error is not None
+    assert changes(running) == []
+    fault.cure(running)
+    assert refresh("op-002", **running.wishes).error is None
+
+
+def changes(running: Stage) -> list[str]:
+    """Return what the runs have changed in AWS."""
+    return [
+        event["operation"]
+        for event in running.aws.events(kind="call")
+        if "user/admin" not in event["caller"]
+        and event["service"] not in RECORDS
+        and is_change(event)
+    ]

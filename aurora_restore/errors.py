@@ -61,7 +61,7 @@ class PreflightFailed(RestoreError):
 
     def __init__(self, findings: Sequence[RestoreError]) -> None:
         self.findings = list(findings)
-        said = "; ".join(f"({n}) {each}" for n, each in enumerate(self.findings, 1))
+        said = " ".join(f"({n}) {each}" for n, each in enumerate(self.findings, 1))
         count = f"{len(self.findings)} finding{'s' if len(self.findings) > 1 else ''}"
         super().__init__("preflight", f"{count}, nothing was changed: {said}", "")
 

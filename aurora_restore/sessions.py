@@ -1,5 +1,6 @@
 """Account, role and Region -> AWS client. The only place where a session is made."""
 
+import threading
 from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -8,6 +9,7 @@ import boto3
 import botocore.session
 from botocore.config import Config
 from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
+from botocore.loaders import Loader, create_loader
 
 from aurora_restore.errors import Refused, aws_code
 from aurora_restore.request import RestoreRequest
@@ -113,7 +115,27 @@ def check_identity(client: "STSClient", expected_account: str, side: str) -> str
 def _client(
     service: Service, region: str | None, role_arn: str | None, external_id: str | None
 ) -> Any:
+    # RDS really throttles ("Rate exceeded"); botocore's default gives up after two seconds.
+    # The records decide whether anything may be done at all, so they may not wait for minutes.
+    attempts = 5 if service == "dynamodb" else 10
+    with _MAKING:
+        return _session(role_arn, external_id).client(
+            service,
+            region_name=region,
+            config=Config(
+                retries={"mode": "standard", "total_max_attempts": attempts},
+                connect_timeout=5,
+                read_timeout=30,
+                user_agent_extra="aurora-restore",
+            ),
+        )
+
+
+@cache
+def _session(role_arn: str | None, external_id: str | None) -> boto3.Session:
+    """Return the session of one identity: AWS's models are read once, not for each client."""
     core = botocore.session.get_session()
+    core.register_component("data_loader", _loader())
     if role_arn is not None:
         extra = {"RoleSessionName": "aurora-restore"}
         if external_id is not None:
@@ -128,18 +150,16 @@ def _client(
         core._credentials = DeferredRefreshableCredentials(  # type: ignore[attr-defined]  # noqa: SLF001
             refresh_using=fetcher.fetch_credentials, method="assume-role"
         )
-    # RDS really throttles ("Rate exceeded"); botocore's default gives up after two seconds.
-    # The records decide whether anything may be done at all, so they may not wait for minutes.
-    attempts = 5 if service == "dynamodb" else 10
-    return boto3.Session(botocore_session=core, region_name=region).client(
-        service,
-        config=Config(
-            retries={"mode": "standard", "total_max_attempts": attempts},
-            connect_timeout=5,
-            read_timeout=30,
-            user_agent_extra="aurora-restore",
-        ),
-    )
+    return boto3.Session(botocore_session=core)
+
+
+@cache
+def _loader() -> Loader:
+    return create_loader()
+
+
+# A session makes its clients one at a time only.
+_MAKING = threading.Lock()
 
 
 def rds_clients(request: RestoreRequest) -> "Callable[[str, str], RDSClient]":

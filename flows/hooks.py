@@ -16,6 +16,7 @@ from aurora_restore.endings import announce_failure as announce
 from aurora_restore.errors import RestoreError, describe
 from aurora_restore.request import RestoreRequest, one_line
 from flows.way_back import go_back, tidy_copy
+from tasks.artifacts import optional
 from tasks.hooks import recall
 
 logger = get_logger(__name__)
@@ -69,7 +70,11 @@ def _error_of(state: State[Any], parameters: dict[str, Any]) -> dict[str, Any]:
 
 
 def _deployment() -> str:
-    return f"{runtime.flow_run.flow_name}/{runtime.deployment.name or '<deployment>'}"
+    """The deployment's full name, as far as Prefect's API tells it: that is a request."""
+    name = None
+    with optional():
+        name = runtime.deployment.name
+    return f"restore-aurora-cluster/{name or '<deployment>'}"
 
 
 def _announce(

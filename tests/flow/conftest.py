@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from prefect.events.worker import EventsWorker
 from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
+from safety import unsafe_moments
 
-from aurora_restore import endings, sessions
+from aurora_restore import endings
 from aurora_restore import settings as settings_module
 from aurora_restore.details import steps_of
 from demo.facts import request, settings
@@ -50,8 +51,10 @@ def account(aws: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def forget() -> None:
-    """Make the process know nothing of an earlier account."""
-    sessions._client.cache_clear()
+    """Make the process know nothing of an earlier run.
+
+    But for its clients: they talk to the same sandbox, and making them takes a second or two.
+    """
     settings_module.settings.cache_clear()
     endings._sent.clear()
 
@@ -67,7 +70,7 @@ class Run:
 
     def statuses(self) -> dict[str, str]:
         """The status of each step of the refresh that has a record, in order."""
-        request = self.items["operation"]["details"].get("request", {})
+        request = self.items["operation"].get("details", {}).get("request", {})
         order = steps_of(request.get("replace", ""))
         return {step.value: self.items[step]["status"] for step in order if step in self.items}
 
@@ -101,6 +104,8 @@ def refresh(aws: Sandbox, account: None, prefect: PrefectStack) -> Callable[...,
                 restore_aurora_cluster(request(aws, operation_id=operation_id, **wishes))
             except Exception as failed:  # noqa: BLE001 - the test looks at it
                 error = failed
+        if wishes.get("final_snapshot", True):
+            assert unsafe_moments(aws.events(), aws.facts["target_account"]) == []
         return Run(
             error,
             {item["step"]: item for item in aws.items(operation_id)},

@@ -8,6 +8,7 @@ import psycopg2
 import pytest
 
 from aurora_restore.details import Step, steps_of
+from aurora_restore.errors import EndedBadly
 from sandbox import Sandbox
 
 SPEC = json.loads((Path(__file__).parent.parent / "data" / "state-flow.json").read_text())
@@ -95,13 +96,15 @@ def test_the_restored_database_is_the_source_s(refresh, aws: Sandbox):
 
 def test_the_order_of_the_calls_is_the_diagram_s(refresh):
     """
-    Share, copy, final snapshot, readers, writer, cluster, restore, instances, password, tags.
+    Share, copy, take the sharing back, final snapshot, readers, writer, cluster, restore,
+    instances, password, tags.
     """
     run = refresh()
 
     assert run.changes() == [
         "ModifyDBClusterSnapshotAttribute",
         "CopyDBClusterSnapshot",
+        "ModifyDBClusterSnapshotAttribute",
         "CreateDBClusterSnapshot",
         "DeleteDBInstance",
         "DeleteDBInstance",
@@ -174,18 +177,35 @@ def test_a_failed_operation_is_continued_where_it_stopped(refresh, aws: Sandbox)
     """
     Running the same operation again repeats no finished step.
     """
-    aws.plant("restore-refused")
+    aws.plant("snapshot-failed", identifier="staging-final-*")
     failed = refresh()
-    aws.clear()
+    aws.client("rds").delete_db_cluster_snapshot(DBClusterSnapshotIdentifier="staging-final-op001")
 
     resumed = refresh()
 
-    assert failed.error is not None
+    assert isinstance(failed.error, EndedBadly)
     assert resumed.error is None
     assert resumed.statuses() == {step.value: "SUCCESS" for step in steps_of("delete-first")}
     assert resumed.changes().count("CopyDBClusterSnapshot") == 1
     assert resumed.changes().count("DeleteDBCluster") == 1
     assert len(resumed.items[Step.COPY_SNAPSHOT]["history"]) == 2
+
+
+def test_an_operation_that_has_gone_back_does_not_go_forward_again(refresh, aws: Sandbox):
+    """
+    Once the old cluster is brought back another operation is needed, and the message says so.
+    """
+    aws.plant("restore-failed")
+    failed = refresh()
+
+    again = refresh()
+    anew = refresh("op-002")
+
+    assert "brought back from staging-final-op001" in failed.context()["old_cluster"]
+    assert failed.context()["next_command"].startswith("prefect deployment run ")
+    assert "has brought the old cluster back" in str(again.error)
+    assert again.changes() == failed.changes()
+    assert anew.error is None
 
 
 def test_a_named_secret_s_password_is_the_master_s_afterwards(refresh, aws: Sandbox):

@@ -105,7 +105,14 @@ def test_a_cancelled_run_is_announced_as_cancelled(
     wait_until(lambda: Step.CHECK_COPY_STATUS in statuses(aws, operation))
     [run] = httpx.post(
         f"{worker.url}/api/flow_runs/filter",
-        json={"flow_runs": {"state": {"type": {"any_": ["RUNNING"]}}}, "limit": 1},
+        json={
+            "flow_runs": {
+                "state": {"type": {"any_": ["RUNNING"]}},
+                "deployment_id": {"is_null_": False},
+            },
+            "sort": "START_TIME_DESC",
+            "limit": 1,
+        },
     ).json()
 
     worker.prefect("flow-run", "cancel", run["id"])

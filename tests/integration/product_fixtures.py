@@ -20,6 +20,7 @@ def forget_caches() -> None:
     """Let settings and clients be made anew from the environment."""
     settings.settings.cache_clear()
     sessions._client.cache_clear()
+    sessions._session.cache_clear()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -49,6 +49,7 @@ def _clean(sandbox: Sandbox) -> None:
 def _forget() -> None:
     settings.settings.cache_clear()
     sessions._client.cache_clear()
+    sessions._session.cache_clear()
 
 
 @pytest.fixture
@@ -57,25 +58,33 @@ def running(aws: Sandbox, account: None, monkeypatch: pytest.MonkeyPatch) -> Sta
     return Stage(aws, monkeypatch)
 
 
+PROOFS = {
+    "test_fault_stops_a_run_before_its_first_change": (
+        "preflight: {all} faults, {passed} stopped before a change"
+    ),
+    "test_target_serves_after_every_ending": "wayback: {all} endings, {passed} serving",
+}
+
+
 class Count:
-    """Counts the planted faults, and those that were stopped before a change."""
+    """Counts the cases of each proof, and those that passed."""
 
     def __init__(self) -> None:
-        self.outcomes: Counter[str] = Counter()
+        self.outcomes = {test: Counter[str]() for test in PROOFS}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.when == "call" and "test_fault_stops_a_run_before_its_first" in report.nodeid:
-            self.outcomes[report.outcome] += 1
+        if report.when == "call" and not report.skipped:
+            for test, outcomes in self.outcomes.items():
+                outcomes[report.outcome] += test in report.nodeid
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        if faults := self.outcomes.total():
-            stopped = self.outcomes["passed"]
-            terminalreporter.write_line(
-                f"preflight: {faults} faults, {stopped} stopped before a change"
-            )
+        for test, line in PROOFS.items():
+            if cases := self.outcomes[test].total():
+                passed = self.outcomes[test]["passed"]
+                terminalreporter.write_line(line.format(all=cases, passed=passed))
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Count where the report is made: in the process that starts the workers, if there are any."""
     if not hasattr(config, "workerinput"):
-        config.pluginmanager.register(Count(), "preflight-count")
+        config.pluginmanager.register(Count(), "proof-count")

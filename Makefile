@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help demo test proof check bench failures deploy screenshot lock clean
+.PHONY: help demo plan test proof check bench failures deploy screenshot lock clean
 help:
 	@echo 'make demo         set up, then run a whole refresh on the sandbox'
 	@echo '                    FAIL=copy-failed  plant a failure (make failures lists them)'
@@ -11,6 +11,8 @@ help:
 	@echo '                    KEEP=1            leave everything up and print the addresses'
 	@echo '                    OUT=folder        write records, messages and events as JSON'
 	@echo '                    SPEED=120         AWS seconds that pass in one second here'
+	@echo 'make plan         what such a refresh would do: aurora-restore plan on the sandbox'
+	@echo '                    MODE=swap, FAIL="secret-denied class-withdrawn quota"'
 	@echo 'make test         set up, then run the tests'
 	@echo 'make proof        set up, then run the long evidence (half an hour or so)'
 	@echo 'make check        ruff and mypy'
@@ -30,6 +32,9 @@ $(READY): requirements.lock
 
 demo: $(READY)
 	@$(BIN)/python -m demo $(if $(MODE),--mode $(MODE)) $(if $(FAIL),--fail $(FAIL)) $(if $(KEEP),--keep) $(if $(OUT),--out $(OUT)) $(if $(SPEED),--speed $(SPEED))
+
+plan: $(READY)
+	@$(BIN)/python -m demo.plan $(if $(MODE),--mode $(MODE)) $(if $(FAIL),--fail $(FAIL))
 
 test: $(READY)
 	@echo 'Running the tests: two workers, each with a sandbox and a Prefect server of its own ...'

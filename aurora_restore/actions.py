@@ -132,8 +132,11 @@ class _Account:
         for number, each in enumerate(new.instances):
             role = "reader" if number else "writer"
             yield self._act("+", "instance", each.id, f"{role}, {each.instance_class}")
-        if later := ", ".join(_LATER[name] for name in new.to_modify()):
-            yield self._act("~", "cluster", new.cluster_id, f"{later} set once it is available")
+        later = ["Data API"] if new.http_endpoint else []
+        later += [_LATER[name] for name in new.to_modify()]
+        if later:
+            note = f"{', '.join(later)} set once it is available"
+            yield self._act("~", "cluster", new.cluster_id, note)
 
     def _log_in(self, new: Blueprint) -> Iterator[Action]:
         request, user = self._request, self._plan.master_username
@@ -175,7 +178,10 @@ class _Account:
             yield self._act("~", "cluster snapshot", name, note)
 
 
-_LATER = {"PreferredMaintenanceWindow": "maintenance window", "EnableHttpEndpoint": "Data API"}
+_LATER = {
+    "PreferredMaintenanceWindow": "maintenance window",
+    "DeletionProtection": "deletion protection",
+}
 
 
 def _place(hop: Hop) -> str:

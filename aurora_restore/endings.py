@@ -60,8 +60,8 @@ class Ending:
     """How a run ended that did not succeed.
 
     `known` is what the last finished step knew, None in a process that did not run the steps;
-    `parameters` is the request as it came, valid or not; `next_command` resumes the operation,
-    `run_again` starts another one.
+    `parameters` is the request as it came, valid or not; `next_command` resumes the operation, or
+    its way back; `run_again` starts another one.
     """
 
     flow_run_id: str
@@ -116,7 +116,9 @@ def announce_failure(ending: Ending) -> str | None:
         step=step,
         error=ending.error,
         old_cluster=_old_cluster(operation),
-        next_command=ending.run_again if operation.note("going_back") else ending.next_command,
+        next_command=ending.run_again
+        if operation.note("going_back") and operation.succeeded(Step.BRING_BACK)
+        else ending.next_command,
     )
     try:
         if records is not None:

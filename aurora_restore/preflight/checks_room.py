@@ -147,7 +147,7 @@ def _room(name: str, what: str, quota: Quota | None, more: int) -> Check:
             remedy="Make sure that there is room.",
         )
     fact = f"{quota.used} of {quota.limit} used, {max(more, 0)} more needed"
-    if more > 0 and quota.used + more > quota.limit:
+    if quota.used + more > quota.limit:
         return failed(name, what, f"the quota is used up: {fact}", _QUOTA)
     return ok(name, what, fact)
 

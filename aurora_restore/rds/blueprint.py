@@ -218,12 +218,13 @@ class Blueprint(BaseModel, frozen=True):
         } | {name: value for name, value in optional.items() if value is not None}
 
     def to_modify(self) -> dict[str, Any]:
-        """Return ModifyDBCluster's parameters: what is set once the cluster is available."""
+        """Return ModifyDBCluster's parameters: what is set once the cluster is available.
+
+        The Data API is not among them: ModifyDBCluster switches it for Aurora Serverless v1 only.
+        """
         wanted: dict[str, Any] = {}
         if self.maintenance_window is not None:
             wanted["PreferredMaintenanceWindow"] = self.maintenance_window
-        if self.http_endpoint:
-            wanted["EnableHttpEndpoint"] = True
         if self.deletion_protection:
             wanted["DeletionProtection"] = True
         return wanted

@@ -29,6 +29,10 @@ def bring_back(
     free, or under another one if what holds it cannot go. With `aside` its identifier is not waited
     for: it serves under another one.
 
+    AWS shows a rename only some seconds after it was requested. An old cluster that is found in
+    that time under its own name, available, is taken as serving: nothing in AWS's answers tells
+    it from one whose name is not being exchanged.
+
     Raises:
         NotReady: it is on its way.
         EndedBadly: it came back in a status it never leaves.

@@ -1,6 +1,6 @@
 """The new cluster: restored, given instances, its last settings and a master password."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pydantic import SecretStr
 
@@ -79,7 +79,7 @@ def complete(
         NotReady: something is still in the making; carries the percentage of what is done.
         EndedBadly: the cluster or an instance ended in a status it never leaves.
 
-    Source: RDS API, CreateDBInstance, ModifyDBCluster.
+    Source: RDS API, CreateDBInstance, EnableHttpEndpoint, ModifyDBCluster.
     """
     parts = len(blueprint.instances) + 2
     require_available(f"cluster {cluster.id}", cluster.status, 0)
@@ -95,6 +95,8 @@ def complete(
         )
     for name, status in statuses.items():
         require_available(f"instance {name}", status, 100 * ready // parts, usable=_USABLE_INSTANCE)
+    if blueprint.http_endpoint and not cluster.http_endpoint:
+        _enable_data_api(rds, cluster, 100 * ready // parts)
     _ensure_settings(rds, cluster, blueprint, password, 100 * ready // parts)
     return cluster
 
@@ -125,6 +127,22 @@ def _create_instance(
         raise NotReady(
             f"instance {instance.id}", f"it cannot be created now ({aws_code(fault)})"
         ) from fault
+
+
+def _enable_data_api(rds: "RDSClient", cluster: Cluster, percent: int) -> NoReturn:
+    """Ask for the Data API. Safe to repeat.
+
+    Raises:
+        NotReady: always, until the cluster shows it.
+
+    Source: RDS API, EnableHttpEndpoint.
+    """
+    resource = f"cluster {cluster.id}"
+    try:
+        rds.enable_http_endpoint(ResourceArn=cluster.arn)
+    except rds.exceptions.InvalidResourceStateFault as fault:
+        raise NotReady(resource, "its Data API cannot be switched on now", percent) from fault
+    raise NotReady(resource, "its Data API was requested", percent)
 
 
 def _ensure_settings(
@@ -160,7 +178,6 @@ def _ensure_settings(
 def _settings_to_change(cluster: Cluster, blueprint: Blueprint) -> dict[str, Any]:
     now = {
         "PreferredMaintenanceWindow": cluster.maintenance_window,
-        "EnableHttpEndpoint": cluster.http_endpoint,
         "DeletionProtection": cluster.protected,
     }
     wanted = blueprint.to_modify()

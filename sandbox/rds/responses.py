@@ -12,6 +12,7 @@ from moto.rds.responses import RDSResponse
 from sandbox.rds import (
     catalogue,
     clusters,
+    data_api,
     deleting,
     export,
     faults,
@@ -103,6 +104,12 @@ class AuroraResponse(RDSResponse):
     def remove_role_from_db_cluster(self) -> ActionResult:
         roles.remove_role(self.backend, self.params)
         return EmptyResult()
+
+    def enable_http_endpoint(self) -> ActionResult:
+        return ActionResult(data_api.switch(self.backend, self.params, on=True))
+
+    def disable_http_endpoint(self) -> ActionResult:
+        return ActionResult(data_api.switch(self.backend, self.params, on=False))
 
     # global clusters
 

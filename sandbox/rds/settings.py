@@ -20,7 +20,6 @@ MODIFIABLE: Final = {
     "PerformanceInsightsKMSKeyId": "performance_insights_kms_key_id",
     "PerformanceInsightsRetentionPeriod": "performance_insights_retention_period",
     "DatabaseInsightsMode": "database_insights_mode",
-    "EnableHttpEndpoint": "data_api",
     "EngineLifecycleSupport": "engine_lifecycle_support",
 }
 """Parameters of ModifyDBCluster, and the attributes they change."""

@@ -119,8 +119,8 @@ def told(account: Sandbox) -> Callable[[str], dict[str, Any]]:
             "retry",
         ),
         (deleted, "staging: deleted; final snapshot final", "retry"),
-        (going_back, "NOT brought back; final snapshot final", "anew"),
-        (going_back_without_snapshot, "NOT brought back; final snapshot not asked for", "anew"),
+        (going_back, "NOT brought back; final snapshot final", "retry"),
+        (going_back_without_snapshot, "NOT brought back; final snapshot not asked for", "retry"),
         (back_from_snapshot, "staging: brought back from final", "anew"),
         (never_gone, "staging: still serves", "anew"),
         (swapped, "staging: has made room under another identifier, not deleted", "retry"),
@@ -136,7 +136,8 @@ def test_announcement_tells_what_became_of_the_old_cluster(
     command: str,
 ) -> None:
     """
-    Whoever reads it knows where the old data is; an operation that goes back is not resumed.
+    Whoever reads it knows where the old data is; a retry continues an operation, or its way back
+    until the old cluster serves again.
     """
     begun = ledger.begin(request(), f"op-{uuid4()}")
     state(begun)

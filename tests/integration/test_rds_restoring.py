@@ -157,6 +157,58 @@ def test_protection_comes_only_when_all_else_is_there(
     assert done(account, "ModifyDBCluster") == []
 
 
+def test_data_api_is_switched_on_by_its_own_call(account: Sandbox, rds: Any, snapshot: str) -> None:
+    """
+    It is asked for once, after a lost reply too, before the protection and on no other cluster.
+    """
+    account.plant(Fault("rds", "EnableHttpEndpoint", lose_reply=True))
+    wanted = writer(account, http_endpoint=True, deletion_protection=True)
+
+    cluster = restored(account, rds, wanted, snapshot)
+
+    assert (cluster.http_endpoint, found(rds, "staging").http_endpoint) == (True, False)
+    assert changes(account)[-2:] == ["EnableHttpEndpoint", "ModifyDBCluster"]
+    assert done(account, "EnableHttpEndpoint") == [{"ResourceArn": cluster.arn}]
+    [modified] = done(account, "ModifyDBCluster")
+    assert "EnableHttpEndpoint" not in modified
+
+
+def test_data_api_that_is_not_wanted_is_left_off(account: Sandbox, rds: Any, snapshot: str) -> None:
+    """
+    A cluster without it needs no call.
+    """
+    restored(account, rds, writer(account), snapshot)
+
+    assert calls(account, "EnableHttpEndpoint") == []
+
+
+def test_data_api_that_is_on_is_left_on(account: Sandbox, rds: Any, admin: Any) -> None:
+    """
+    What Describe shows as switched on is not switched on again.
+    """
+    admin.enable_http_endpoint(ResourceArn=found(rds, "staging").arn)
+
+    assert complete(rds, read(rds)).http_endpoint
+
+    assert changes(account) == []
+
+
+def test_data_api_that_cannot_be_switched_on_now_is_waited_for(account: Sandbox, rds: Any) -> None:
+    """
+    A cluster that is busy gets its Data API at another look; other errors are AWS's own.
+    """
+    wanted = read(rds).model_copy(update={"http_endpoint": True})
+    account.plant(Fault("rds", "EnableHttpEndpoint", "InvalidResourceStateFault", "busy"))
+
+    with pytest.raises(NotReady, match="its Data API cannot be switched on now"):
+        complete(rds, wanted)
+    account.plant(Fault("rds", "EnableHttpEndpoint", "InvalidParameterCombination", "never"))
+    with pytest.raises(ClientError, match="never"):
+        complete(rds, wanted)
+    with pytest.raises(NotReady, match="its Data API was requested"):
+        complete(rds, wanted)
+
+
 def test_complete_cluster_is_left_as_it_is(account: Sandbox, rds: Any, snapshot: str) -> None:
     """
     Another look at a complete cluster changes nothing.

@@ -3,7 +3,8 @@
 from typing import Any
 
 import pytest
-from cluster_steps import done, read, renamed, restored, take_snapshot
+from cluster_steps import done, found, read, renamed, restored, take_snapshot
+from product_fixtures import changes
 
 from aurora_restore.rds.blueprint import Blueprint, InstanceBlueprint
 from aurora_restore.sessions import target_client
@@ -114,7 +115,7 @@ def test_every_setting_of_a_cluster_survives_a_restore_by_its_blueprint(
 ) -> None:
     """
     A cluster restored by the blueprint of another has the same blueprint, its names apart; what a
-    restore does not take is set by one call at the end.
+    restore does not take is set by one call at the end, the Data API by another before it.
     """
     usual = read(rds)
     same = {
@@ -131,11 +132,13 @@ def test_every_setting_of_a_cluster_survives_a_restore_by_its_blueprint(
         "DBClusterIdentifier": "restored",
         "ApplyImmediately": True,
         "PreferredMaintenanceWindow": "tue:22:00-tue:22:30",
-        "EnableHttpEndpoint": True,
         "DeletionProtection": True,
         "ManageMasterUserPassword": True,
         "MasterUserSecretKmsKeyId": account.facts["target_key_arn"],
     }
+    [enabled] = done(account, "EnableHttpEndpoint")
+    assert enabled == {"ResourceArn": found(rds, "restored").arn}
+    assert changes(account)[-2:] == ["EnableHttpEndpoint", "ModifyDBCluster"]
     [asked] = done(account, "RestoreDBClusterFromSnapshot")
     assert "DeletionProtection" not in asked
 

@@ -52,8 +52,8 @@ NOT_RESTORED = [
         "sun:05:00-sun:05:30",
     ),
     ("DatabaseInsightsMode", "advanced", "DatabaseInsightsMode", "advanced"),
-    ("EnableHttpEndpoint", True, "HttpEndpointEnabled", True),
 ]
+NOT_MODIFIED = [("EnableHttpEndpoint", True, "HttpEndpointEnabled", True)]
 OF_INSTANCES = [
     ("DBInstanceClass", "db.r6g.xlarge"),
     ("PromotionTier", 7),
@@ -67,7 +67,8 @@ OF_INSTANCES = [
     ("DatabaseInsightsMode", "advanced"),
     ("CopyTagsToSnapshot", True),
 ]
-CREATED, RESTORED = EVERYWHERE + MADE_OR_RESTORED + NOT_RESTORED, EVERYWHERE + MADE_OR_RESTORED
+RESTORED = EVERYWHERE + MADE_OR_RESTORED
+CREATED = RESTORED + NOT_RESTORED + NOT_MODIFIED
 
 
 def asked(settings: list[tuple[str, Any, str, Any]]) -> dict[str, Any]:
@@ -115,19 +116,20 @@ def test_a_restored_cluster_shows_the_settings_a_restore_takes(aurora: World) ->
 
 def test_settings_are_changed_by_a_modification(aurora: World) -> None:
     """
-    ModifyDBCluster takes all that is not a role or a list of logs.
+    ModifyDBCluster takes all that is not a role, a list of logs or the Data API.
     """
     settings = EVERYWHERE + NOT_RESTORED
     aurora.client("rds").modify_db_cluster(
         DBClusterIdentifier="staging",
         ApplyImmediately=True,
         CloudwatchLogsExportConfiguration={"EnableLogTypes": ["instance", "postgresql"]},
-        **asked(settings),
+        **asked(settings + NOT_MODIFIED),
     )
     aurora.clock.advance(durations.LAG + durations.MODIFY)
     found = aurora.get_cluster("staging")
 
     assert shown(found, settings) == {}
+    assert shown(found, NOT_MODIFIED) == {"HttpEndpointEnabled": (False, True)}
     assert found["EnabledCloudwatchLogsExports"] == ["instance", "postgresql"]
 
 
@@ -149,6 +151,45 @@ def test_roles_are_added_and_removed(aurora: World) -> None:
     assert aurora.get_cluster("staging")["AssociatedRoles"] == []
     assert twice.value.response["Error"]["Code"] == "DBClusterRoleAlreadyExists"
     assert gone.value.response["Error"]["Code"] == "DBClusterRoleNotFound"
+
+
+def test_data_api_is_switched_at_once_by_its_own_calls(aurora: World) -> None:
+    """
+    EnableHttpEndpoint and DisableHttpEndpoint may be repeated, and concern one cluster.
+    """
+    client = aurora.client("rds")
+    aurora.cluster("other", TARGET)
+    arn = aurora.get_cluster("staging")["DBClusterArn"]
+    told, seen = [], []
+    for switch in [client.enable_http_endpoint] * 2 + [client.disable_http_endpoint] * 2:
+        reply = switch(ResourceArn=arn)
+        told.append((reply["ResourceArn"], reply["HttpEndpointEnabled"]))
+        found = aurora.get_cluster("staging")
+        seen.append((found["Status"], found["HttpEndpointEnabled"]))
+        assert not aurora.get_cluster("other")["HttpEndpointEnabled"]
+
+    assert told == [(arn, True), (arn, True), (arn, False), (arn, False)]
+    assert seen == [("available", on) for _, on in told]
+
+
+def test_data_api_needs_an_available_cluster(aurora: World) -> None:
+    """
+    Not one that is changing or about to change, and none that is not there, not by name either.
+    """
+    client = aurora.client("rds")
+    arn = aurora.get_cluster("staging")["DBClusterArn"]
+    client.modify_db_cluster(DBClusterIdentifier="staging", BackupRetentionPeriod=5)
+    for switch in (client.enable_http_endpoint, client.disable_http_endpoint):
+        for wrong in ("staging", f"{arn}-2", aurora.facts[SOURCE]["key"]):
+            with pytest.raises(ClientError, match="ResourceNotFoundFault"):
+                switch(ResourceArn=wrong)
+        with pytest.raises(ClientError, match="InvalidResourceStateFault"):
+            switch(ResourceArn=arn)
+    aurora.clock.advance(durations.LAG)
+    with pytest.raises(ClientError, match="InvalidResourceStateFault"):
+        client.enable_http_endpoint(ResourceArn=arn)
+
+    assert not aurora.get_cluster("staging")["HttpEndpointEnabled"]
 
 
 def test_an_instance_shows_its_settings(aurora: World) -> None:

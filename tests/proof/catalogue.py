@@ -462,7 +462,10 @@ SNAPSHOT_FAULTS = [
         "snapshot of the cluster that is replaced",
         "source-snapshot",
         "was taken from the cluster that would be deleted",
-        all_of(lambda at: at.snapshot("own", "staging", "target"), wish(**OWN, snapshot_id="own")),
+        all_of(
+            lambda at: at.snapshot("own", "staging", "target"),
+            wish(**OWN, snapshot_id="own", roles=[]),
+        ),
         wish(target_cluster_id="fresh"),
     ),
     Fault(
@@ -675,6 +678,13 @@ ROOM_FAULTS = [
         "cluster-quota",
         "1 of 1 used, 1 more needed",
         all_of(wish(replace="swap"), plant("quota", name="DBClusters", limit=1)),
+        clear,
+    ),
+    Fault(
+        "no room even in the old place",
+        "cluster-quota",
+        "1 of 0 used, 0 more needed",
+        plant("quota", name="DBClusters", limit=0),
         clear,
     ),
     Fault(

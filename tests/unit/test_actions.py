@@ -286,11 +286,16 @@ def test_settings_that_follow_the_restore_are_told() -> None:
     What AWS takes only from an available cluster is an action of its own.
     """
     asked = request()
-    made = plan(asked, maintenance_window="sun:01:00-sun:02:00", http_endpoint=True)
+    made = plan(
+        asked,
+        maintenance_window="sun:01:00-sun:02:00",
+        http_endpoint=True,
+        deletion_protection=True,
+    )
 
     note = note_of(asked, made, "cluster", "staging", "~")
 
-    assert note == "maintenance window, Data API set once it is available"
+    assert note == ("Data API, maintenance window, deletion protection set once it is available")
 
 
 def test_plan_without_an_operation_has_its_place_held_in_the_names() -> None:

@@ -140,7 +140,8 @@ def test_serverless_range_is_said_with_its_pause() -> None:
 
 def test_only_what_is_wanted_is_set_at_the_end() -> None:
     """
-    A plain cluster needs no call at the end; protection, window and Data API are set there.
+    A plain cluster needs no call at the end; protection and window are set there, the Data API by
+    a call of its own.
     """
     assert read().to_modify() == {}
     assert read(
@@ -149,7 +150,6 @@ def test_only_what_is_wanted_is_set_at_the_end() -> None:
         PreferredMaintenanceWindow="sun:05:00-sun:05:30",
     ).to_modify() == {
         "DeletionProtection": True,
-        "EnableHttpEndpoint": True,
         "PreferredMaintenanceWindow": "sun:05:00-sun:05:30",
     }
 

@@ -194,7 +194,7 @@ def test_two_resets_give_the_same_state_although_nothing_is_shared(sandbox):
         tags = rds.list_tags_for_resource(ResourceName=name)["TagList"]
         rds.add_tags_to_resource(ResourceName=name, Tags=[{"Key": "leak", "Value": "yes"}])
 
-    assert [tag["Key"] for tag in tags] == ["aurora-restore:managed"]
+    assert [tag["Key"] for tag in tags] == ["aurora-restore:managed", "team"]
 
 
 def test_an_attached_library_sees_the_same_sandbox(sandbox):

@@ -62,7 +62,16 @@ def test_names_are_told_apart() -> None:
     assert len(BY_NAME) == len(FAULTS) >= 40
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+SOME = 4  # every fourth fault is enough for the ordinary tests
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(fault, marks=() if number % SOME == 0 else pytest.mark.long, id=fault.name)
+        for number, fault in enumerate(FAULTS)
+    ],
+)
 def test_fault_is_found_and_cured(stage: Stage, fault: Fault) -> None:
     """
     The fault is told by its check, nothing is changed, and what its remedy says mends it.

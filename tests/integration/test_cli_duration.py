@@ -22,6 +22,11 @@ NONE = Estimate(
 
 @pytest.fixture
 def store(account: Sandbox) -> RecordStore:
+    """The records, without those that other tests have left."""
+    client = account.client("dynamodb")
+    for item in account.items():
+        key = {name: {"S": item[name]} for name in ("operation_id", "step")}
+        client.delete_item(TableName=account.facts["table"], Key=key)
     return RecordStore(target_client("dynamodb"), account.facts["table"])
 
 

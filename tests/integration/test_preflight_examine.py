@@ -223,7 +223,7 @@ def test_findings_are_one_error(examine: Examine) -> None:
 
     assert str(failed.value) == (
         "preflight: 2 findings, nothing was changed: (1) db_subnet_group_name nowhere: no such DB "
-        "subnet group in the target Region. Correct the name in the request, or make it.; "
+        "subnet group in the target Region. Correct the name in the request, or make it. "
         "(2) instance_class db.r99.large: Region us-west-2 does not offer it for version 16.14. "
         "Set instance_class to another."
     )

@@ -21,8 +21,11 @@ class RestoreError(Exception):
 class NotReady(RestoreError):
     """AWS or PostgreSQL is still working: look again later. The only error that is retried.
 
-    `percent` is how much of the awaited work is done, where that can be told.
+    `percent` is how much of the awaited work is done, where that can be told; `look_again_in` are
+    the seconds after which to look, once the step has decided them.
     """
+
+    look_again_in: float = 0.0
 
     def __init__(self, resource: str, problem: str, percent: int | None = None) -> None:
         super().__init__(resource, problem)

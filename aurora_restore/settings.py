@@ -2,8 +2,9 @@
 
 import re
 from functools import cache
+from typing import Self
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from aurora_restore.details import Step
@@ -11,16 +12,38 @@ from aurora_restore.errors import Refused
 from aurora_restore.request import one_line
 
 
-class Poll(BaseModel, frozen=True):
-    """How often to look, and when to give up."""
+_ALL = 100  # per cent
 
-    every: float = Field(30, gt=0, description="Seconds between two looks.")
+
+class Poll(BaseModel, frozen=True):
+    """How often to look, within these bounds, and when to give up. All in seconds."""
+
+    at_least: float = Field(10, gt=0, description="Seconds between two looks at least.")
+    at_most: float = Field(10, gt=0, description="Seconds between two looks at most.")
     give_up_after: float = Field(7200, gt=0, description="Seconds until the wait fails.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.at_least > self.at_most:
+            raise ValueError("at_least: greater than at_most; exchange the two")
+        return self
 
     @property
     def retries(self) -> int:
         """Looks after the first one; more than the deadline needs, since the deadline decides."""
-        return int(self.give_up_after / self.every * 1.5) + 10
+        return int(self.give_up_after / self.at_least * 1.5) + 10
+
+    def look_again_in(self, waited: float, percent: int | None) -> float:
+        """Return the seconds until the next look, after `waited` seconds at `percent` done.
+
+        A quarter of what is left if the rest goes as what is done, within the bounds: each look
+        then finds a quarter less to wait for, and the last one comes late by a fraction. Without
+        a percentage that says anything, as seldom as permitted.
+        """
+        if not percent or percent >= _ALL:
+            return self.at_most
+        left = waited * (_ALL - percent) / percent
+        return min(max(left / 4, self.at_least), self.at_most)
 
 
 class Settings(BaseSettings):
@@ -46,10 +69,19 @@ class Settings(BaseSettings):
         re.compile(".*"),
         description="Regular expression that a deleted or restored cluster's id must match.",
     )
-    copy_poll: Poll = Poll(every=30, give_up_after=12 * 3600)
-    delete_poll: Poll = Poll(every=15, give_up_after=3 * 3600)
-    restore_poll: Poll = Poll(every=15, give_up_after=4 * 3600)
-    database_poll: Poll = Poll(every=10, give_up_after=900)
+    # Only a copy tells how far it has come, in time: the other waits look at a fixed interval.
+    copy_poll: Poll = Poll(at_least=10, at_most=60, give_up_after=12 * 3600)
+    delete_poll: Poll = Poll(give_up_after=3 * 3600)
+    restore_poll: Poll = Poll(give_up_after=4 * 3600)
+    database_poll: Poll = Poll(give_up_after=900)
+    lease_seconds: float = Field(
+        120,
+        gt=0,
+        description="For how long a run that does not renew its lease keeps its target from others.",
+    )
+    records_patience: float = Field(
+        180, ge=0, description="Seconds for which a table that does not answer is asked again."
+    )
 
     def poll(self, step: Step) -> Poll:
         """How the waits of a step are paced."""

@@ -14,7 +14,11 @@ def settings(aws: Sandbox) -> dict[str, str]:
     polls = {
         f"AURORA_RESTORE_{wait}_POLL__{name}": str(value)
         for wait in ("COPY", "DELETE", "RESTORE", "DATABASE")
-        for name, value in (("EVERY", POLL_SECONDS), ("GIVE_UP_AFTER", GIVE_UP_SECONDS))
+        for name, value in (
+            ("AT_LEAST", POLL_SECONDS),
+            ("AT_MOST", POLL_SECONDS),
+            ("GIVE_UP_AFTER", GIVE_UP_SECONDS),
+        )
     }
     return (
         aws.env

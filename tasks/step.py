@@ -45,8 +45,11 @@ def step(name: Step) -> Callable[[Callable[[B], A]], Task[[B], A]]:
                     if (context := TaskRunContext.get()) is not None:
                         run_id = str(context.task_run.id)
                         show_progress(name, run_id, waiting.percent, waiting.problem)
-                verdict = still_waiting(entry, settings().poll(name), waiting)
+                poll = settings().poll(name)
+                verdict = still_waiting(entry, poll, waiting)
                 if verdict is waiting:
+                    waited = entry.waited_seconds
+                    waiting.look_again_in = poll.look_again_in(waited, waiting.percent)
                     raise
                 raise verdict from waiting
 

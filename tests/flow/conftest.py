@@ -23,7 +23,7 @@ from sandbox import Sandbox
 POLLS = {
     f"AURORA_RESTORE_{wait}_POLL__{name}": value
     for wait in ("COPY", "DELETE", "RESTORE", "DATABASE")
-    for name, value in (("EVERY", "0.05"), ("GIVE_UP_AFTER", "20"))
+    for name, value in (("AT_LEAST", "0.05"), ("AT_MOST", "0.05"), ("GIVE_UP_AFTER", "20"))
 }
 
 

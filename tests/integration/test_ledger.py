@@ -176,7 +176,7 @@ def test_wait_goes_on_before_its_deadline() -> None:
     """
     entry = Entry(datetime.now(UTC) - timedelta(seconds=50))
 
-    assert still_waiting(entry, Poll(every=1, give_up_after=60), WAITING) is WAITING
+    assert still_waiting(entry, Poll(at_least=1, give_up_after=60), WAITING) is WAITING
 
 
 def test_wait_ends_at_its_deadline() -> None:
@@ -185,7 +185,7 @@ def test_wait_ends_at_its_deadline() -> None:
     """
     entry = Entry(datetime.now(UTC) - timedelta(hours=2, minutes=5))
 
-    timed_out = still_waiting(entry, Poll(every=1, give_up_after=7200), WAITING)
+    timed_out = still_waiting(entry, Poll(at_least=1, give_up_after=7200), WAITING)
 
     assert isinstance(timed_out, TimedOut)
     assert str(timed_out) == (

@@ -74,7 +74,8 @@ def test_empty_setting_counts_as_not_set(environment: pytest.MonkeyPatch) -> Non
     [
         ("STATE_TABLE", "ab", "state_table: String should have at least 3 characters"),
         ("TOPIC_ARN", "aurora", "topic_arn: malformed; it must match ^arn:aws[a-z-]*:sns:"),
-        ("COPY_POLL__EVERY", "0", "copy_poll.every: Input should be greater than 0"),
+        ("COPY_POLL__AT_LEAST", "0", "copy_poll.at_least: Input should be greater than 0"),
+        ("DELETE_POLL__AT_LEAST", "11", "delete_poll: at_least: greater than at_most; exchange"),
         (
             "ALLOWED_TARGET_ACCOUNTS",
             "987654321098",
@@ -104,16 +105,17 @@ def test_malformed_setting_is_refused_in_one_line(
 
 def test_lists_and_polls_come_from_the_environment(environment: pytest.MonkeyPatch) -> None:
     """
-    Lists are JSON, a poll's two numbers have a variable each.
+    Lists are JSON, a poll's numbers have a variable each.
     """
     environment.setenv("AURORA_RESTORE_ALLOWED_TARGET_ACCOUNTS", '["987654321098"]')
-    environment.setenv("AURORA_RESTORE_COPY_POLL__EVERY", "0.5")
+    environment.setenv("AURORA_RESTORE_COPY_POLL__AT_LEAST", "0.5")
+    environment.setenv("AURORA_RESTORE_COPY_POLL__AT_MOST", "60")
     environment.setenv("AURORA_RESTORE_COPY_POLL__GIVE_UP_AFTER", "60")
 
     known = settings()
 
     assert known.allowed_target_accounts == ["987654321098"]
-    assert known.copy_poll == Poll(every=0.5, give_up_after=60)
+    assert known.copy_poll == Poll(at_least=0.5, at_most=60, give_up_after=60)
 
 
 @pytest.mark.parametrize("step", Step)
@@ -139,9 +141,48 @@ def test_retries_outlast_the_deadline(every: float, give_up_after: float) -> Non
     """
     There are more looks than fit before the deadline: it is the deadline that ends a wait.
     """
-    poll = Poll(every=every, give_up_after=give_up_after)
+    poll = Poll(at_least=every, at_most=every, give_up_after=give_up_after)
 
-    assert poll.retries * poll.every > poll.give_up_after
+    assert poll.retries * poll.at_least > poll.give_up_after
+
+
+@pytest.mark.parametrize(
+    ("waited", "percent", "seconds"),
+    [
+        (0, None, 60),
+        (600, None, 60),
+        (600, 0, 60),
+        (60, 50, 15),
+        (30, 75, 10),
+        (300, 25, 60),
+        (3600, 95, 47),
+        (600, 100, 60),
+    ],
+)
+def test_next_look_comes_after_a_quarter_of_what_is_left(
+    waited: float, percent: int | None, seconds: float
+) -> None:
+    """
+    The rest is taken to go as what is done; without a percentage the look is as late as it may be.
+    """
+    poll = Poll(at_least=10, at_most=60)
+
+    assert round(poll.look_again_in(waited, percent)) == seconds
+
+
+@pytest.mark.parametrize("percent", [None, 0, 20, 80])
+def test_waits_that_tell_no_time_have_a_fixed_pace(percent: int | None) -> None:
+    """
+    The parts of a restore that are ready say nothing of when the rest will be.
+    """
+    known = settings()
+
+    paces = {
+        known.poll(step).look_again_in(1800, percent)
+        for step in Step
+        if known.poll(step) is not known.copy_poll
+    }
+    assert paces == {10}
 
 
 def test_settings_cannot_be_changed_afterwards() -> None:

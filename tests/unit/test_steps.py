@@ -40,7 +40,7 @@ TASKS = {
 def _account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("AURORA_RESTORE_STATE_TABLE", "aurora-restore-state")
     monkeypatch.setenv("AURORA_RESTORE_TOPIC_ARN", "arn:aws:sns:us-west-2:987654321098:t")
-    monkeypatch.setenv("AURORA_RESTORE_COPY_POLL__EVERY", "7")
+    monkeypatch.setenv("AURORA_RESTORE_COPY_POLL__AT_LEAST", "7")
     module.settings.cache_clear()
     yield
     module.settings.cache_clear()
@@ -120,6 +120,18 @@ def test_only_not_ready_is_worth_another_look(error: Exception, again: bool) -> 
     assert is_not_ready(task, run, Failed(data=error)) is again
 
 
+def test_next_look_is_as_late_as_the_step_has_decided() -> None:
+    """
+    Prefect waits for as long as the error says, which it reads after it has asked whether to wait.
+    """
+    task, waiting = TASKS["check_copy_status"].with_options(), NotReady("copy", "copying", 50)
+    waiting.look_again_in = 42.0
+
+    assert is_not_ready(task, TaskRun.model_construct(), Failed(data=waiting))
+
+    assert task.retry_delay_seconds == [42.0]
+
+
 @pytest.mark.usefixtures("_account")
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
 def test_polled_task_keeps_its_rules(task: Task[..., Any]) -> None:
@@ -130,7 +142,7 @@ def test_polled_task_keeps_its_rules(task: Task[..., Any]) -> None:
 
     assert (again.retries, again.retry_delay_seconds) == (
         settings().poll(Step(task.name)).retries,
-        settings().poll(Step(task.name)).every,
+        settings().poll(Step(task.name)).at_least,
     )
     assert (again.name, again.retry_condition_fn) == (task.name, is_not_ready)
     assert again.on_running_hooks == [record_start]

@@ -182,8 +182,18 @@ class Sandbox:
         else:
             self._ask("plant", {"name": failure, "options": options})
 
+    def set_durations(self, **aws_seconds: float) -> None:
+        """Let what RDS begins from now on last so long: `COPY=3600`; until `clear` or `reset`.
+
+        The names are those of `sandbox/rds/durations.py`.
+
+        Raises:
+            SandboxError: there is no such duration, or one is not positive.
+        """
+        self._ask("durations", aws_seconds)
+
     def clear(self) -> None:
-        """Take back all planted failures."""
+        """Take back all planted failures and changed durations."""
         self._ask("clear", {})
 
     def reset(self) -> None:

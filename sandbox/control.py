@@ -42,6 +42,7 @@ class Control:
             "plant": self._plant,
             "clear": lambda _: process.clear(),
             "reset": lambda _: process.reset(),
+            "durations": rds.durations.change,
             "advance": lambda wanted: process.clock.advance(float(wanted["aws_seconds"])),
         }
 

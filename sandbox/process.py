@@ -82,6 +82,6 @@ class Process:
             raise ValueError(f"{name!r}: {problem}") from None
 
     def clear(self) -> None:
-        """Take back all planted failures."""
+        """Take back all planted failures and changed durations."""
         self.faults.clear()
         rds.clear()

@@ -13,7 +13,7 @@ from moto.rds.utils import FilterDef
 
 from sandbox.clock import Clock
 from sandbox.events import EventLog
-from sandbox.rds import circumstances, endings
+from sandbox.rds import circumstances, durations, endings
 from sandbox.rds.ageing import take_stock, tick
 from sandbox.rds.circumstances import CIRCUMSTANCES
 from sandbox.rds.endings import ENDINGS
@@ -53,6 +53,7 @@ def plant(what: str, /, **options: Any) -> None:
 
 
 def clear() -> None:
-    """Take back all planted endings that have not come yet, and all circumstances."""
+    """Take back all planted endings that have not come yet, all circumstances and durations."""
+    durations.clear()
     endings.clear()
     circumstances.clear()

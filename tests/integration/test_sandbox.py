@@ -163,6 +163,36 @@ def test_a_reset_leaves_nothing_of_what_happened(sandbox):
     assert seconds < 4  # 0.3 to 0.6 on an idle machine; 2 is the promise
 
 
+def test_durations_can_be_set_until_they_are_cleared(aws):
+    """
+    What begins after that lasts so long, and as long as usual again after `clear` or `reset`.
+    """
+    rds = aws.client("rds")
+
+    def later(name: str) -> tuple[str, int]:
+        rds.create_db_cluster_snapshot(
+            DBClusterIdentifier="staging", DBClusterSnapshotIdentifier=name
+        )
+        aws.advance(500_000)
+        found = rds.describe_db_cluster_snapshots(DBClusterSnapshotIdentifier=name)
+        [made] = found["DBClusterSnapshots"]
+        return made["Status"], made["PercentProgress"]
+
+    aws.set_durations(SNAPSHOT=1_000_000, COPY=1)
+    with pytest.raises(SandboxError, match="no duration SNAPSHOTS"):
+        aws.set_durations(SNAPSHOT=1, SNAPSHOTS=1)
+    with pytest.raises(SandboxError, match="positive"):
+        aws.set_durations(SNAPSHOT=0)
+    half_way = later("first")
+    aws.clear()
+    cleared = later("second")
+    aws.set_durations(SNAPSHOT=1_000_000)
+    aws.reset()
+
+    assert half_way == ("creating", 50)
+    assert cleared == later("third") == ("available", 100)
+
+
 def test_a_cluster_that_was_deleted_is_back_after_a_reset(sandbox):
     """
     Also its server, its endpoint names and its instances.

@@ -1,10 +1,12 @@
 """What becomes of snapshots after the restore: the copy kept or deleted, older ones pruned."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from aurora_restore.errors import NotFound, NotReady
+from aurora_restore.errors import NotFound
+from aurora_restore.faults import looking_again
 from aurora_restore.rds import tags
 from aurora_restore.rds.snapshots import Snapshot, find_snapshot
 from aurora_restore.rds.status import AVAILABLE
@@ -17,7 +19,7 @@ def archive(rds: "RDSClient", copy_id: str, *, keep: bool) -> None:
     """Mark the copy as archived, or delete it. Safe to repeat.
 
     Raises:
-        NotReady: it is in use just now.
+        NotReady: it cannot be deleted yet.
 
     Source: RDS API, AddTagsToResource, DeleteDBClusterSnapshot.
     """
@@ -78,12 +80,12 @@ def delete_snapshot(rds: "RDSClient", snapshot_id: str) -> None:
 
     Source: RDS API, DeleteDBClusterSnapshot.
     """
-    try:
+    resource, gone = (
+        f"cluster snapshot {snapshot_id}",
+        rds.exceptions.DBClusterSnapshotNotFoundFault,
+    )
+    with looking_again(resource, "it cannot be deleted yet"), suppress(gone):
         rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=snapshot_id)
-    except rds.exceptions.DBClusterSnapshotNotFoundFault:
-        return
-    except rds.exceptions.InvalidDBClusterSnapshotStateFault as fault:
-        raise NotReady(f"cluster snapshot {snapshot_id}", "it is in use") from fault
 
 
 def _delete(rds: "RDSClient", snapshots: list[Snapshot]) -> list[str]:

@@ -58,13 +58,7 @@ def _take_name(rds: "RDSClient", old: Cluster, plan: Plan, marks: dict[str, str]
     holder = find_cluster(rds, wanted)
     if holder is not None and _is_ours(holder, marks):
         swapping.rename(rds, holder, plan.new.cluster_id)
-    try:
-        swapping.rename(rds, old, wanted)
-    except Refused as taken:
-        if holder is not None:
-            raise
-        # A name is taken as soon as a cluster is being renamed to it: that of an exchange.
-        raise NotReady(f"cluster {wanted}", "its name is being given to another") from taken
+    swapping.rename(rds, old, wanted)
 
 
 def _restore(

@@ -1,10 +1,14 @@
 """Deleting a cluster: what may be deleted, its final snapshot, the permitted order."""
 
 import logging
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NoReturn
 
+from botocore.exceptions import ClientError
+
 from aurora_restore.errors import NotReady, Refused, aws_code
+from aurora_restore.faults import Act, looking_again, verdict
 from aurora_restore.rds import tags
 from aurora_restore.rds.clusters import Cluster, find_cluster, instance_statuses
 from aurora_restore.rds.snapshots import Snapshot, find_snapshot
@@ -132,16 +136,16 @@ def ensure_final_snapshot(
     found = find_snapshot(rds, snapshot_id)
     if found is None:
         try:
-            rds.create_db_cluster_snapshot(
-                DBClusterSnapshotIdentifier=snapshot_id,
-                DBClusterIdentifier=cluster_id,
-                Tags=tags.to_api(marks),
-            )
-        except (
-            rds.exceptions.InvalidDBClusterStateFault,
-            rds.exceptions.InvalidDBClusterSnapshotStateFault,
-        ) as fault:
-            raise NotReady(f"cluster {cluster_id}", "it is busy; no final snapshot yet") from fault
+            # One that exists by now is this one if only a reply was lost: the next look tells.
+            with (
+                looking_again(f"cluster {cluster_id}", "no final snapshot can be taken yet"),
+                suppress(rds.exceptions.DBClusterSnapshotAlreadyExistsFault),
+            ):
+                rds.create_db_cluster_snapshot(
+                    DBClusterSnapshotIdentifier=snapshot_id,
+                    DBClusterIdentifier=cluster_id,
+                    Tags=tags.to_api(marks),
+                )
         except rds.exceptions.SnapshotQuotaExceededFault as fault:
             raise Refused(
                 f"cluster snapshot {snapshot_id}",
@@ -167,12 +171,10 @@ def lift_protection(rds: "RDSClient", cluster: Cluster) -> NoReturn:
     Source: RDS API, ModifyDBCluster, DeletionProtection.
     """
     resource = f"cluster {cluster.id}"
-    try:
+    with looking_again(resource, "its protection cannot be lifted yet"):
         rds.modify_db_cluster(
             DBClusterIdentifier=cluster.id, DeletionProtection=False, ApplyImmediately=True
         )
-    except rds.exceptions.InvalidDBClusterStateFault as fault:
-        raise NotReady(resource, "it is busy; its protection cannot be lifted yet") from fault
     raise NotReady(resource, "its deletion protection is being lifted")
 
 
@@ -197,14 +199,13 @@ def delete_cluster(rds: "RDSClient", cluster: Cluster) -> None:
     for instance_id in sorted(staying):
         _delete_instance(rds, instance_id)
     try:
-        rds.delete_db_cluster(
-            DBClusterIdentifier=cluster.id, SkipFinalSnapshot=True, DeleteAutomatedBackups=False
-        )
+        with looking_again(resource, "it cannot be deleted yet"):
+            rds.delete_db_cluster(
+                DBClusterIdentifier=cluster.id, SkipFinalSnapshot=True, DeleteAutomatedBackups=False
+            )
     except rds.exceptions.DBClusterNotFoundFault:
         return
-    except rds.exceptions.InvalidDBClusterStateFault as fault:
-        raise NotReady(resource, "its instances are being deleted") from fault
-    except rds.exceptions.ClientError as error:
+    except ClientError as error:
         if aws_code(error) != "InvalidParameterCombination":
             raise
         raise Refused(
@@ -215,14 +216,11 @@ def delete_cluster(rds: "RDSClient", cluster: Cluster) -> None:
 
 def _delete_instance(rds: "RDSClient", instance_id: str) -> None:
     try:
-        rds.delete_db_instance(DBInstanceIdentifier=instance_id, SkipFinalSnapshot=True)
-    except rds.exceptions.DBInstanceNotFoundFault:
-        return
-    except (
-        rds.exceptions.InvalidDBInstanceStateFault,
-        rds.exceptions.InvalidDBClusterStateFault,
-    ) as fault:
-        raise NotReady(f"instance {instance_id}", "its state does not permit deletion") from fault
+        with looking_again(f"instance {instance_id}", "it cannot be deleted yet"):
+            rds.delete_db_instance(DBInstanceIdentifier=instance_id, SkipFinalSnapshot=True)
+    except ClientError as error:
+        if verdict(error) is not Act.ADOPT:
+            raise
 
 
 def remove_kept(rds: "RDSClient", target_cluster_id: str) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from aurora_restore.errors import NotReady, Refused, aws_code
+from aurora_restore.faults import Act, looking_again, verdict
 from aurora_restore.rds import tags
 from aurora_restore.rds.route import Hop
 from aurora_restore.rds.sharing import ensure_shared
@@ -65,7 +66,8 @@ def ensure_requested(hop: Hop, client_of: ClientOf, marks: dict[str, str]) -> Sn
         client_of(hop.source_account, hop.source_region), hop.source_name, hop.account
     )
     try:
-        return _request(rds, hop, free, marks)
+        with looking_again(f"cluster snapshot {free}", "it cannot be made yet"):
+            return _request(rds, hop, free, marks)
     except rds.exceptions.DBClusterSnapshotNotFoundFault as fault:
         if not shared_now:
             raise
@@ -86,15 +88,14 @@ def _request(rds: "RDSClient", hop: Hop, name: str, marks: dict[str, str]) -> Sn
             Tags=tags.to_api(marks),
             **key,
         )
-    except rds.exceptions.DBClusterSnapshotAlreadyExistsFault:
+    except rds.exceptions.DBClusterSnapshotAlreadyExistsFault as fault:
         # botocore resends after a lost reply: the one that exists may be ours.
         copy = find_snapshot(rds, name)
         if copy is not None and is_own(copy, marks[tags.OPERATION]):
             return copy
-        raise
+        raise NotReady(resource, "its name was taken just now; not seen yet whose it is") from fault
     except rds.exceptions.SnapshotQuotaExceededFault as fault:
-        # One code, two meanings, told apart by the message alone.
-        if "across regions" in str(fault):
+        if verdict(fault) is Act.WAIT:
             raise NotReady(resource, "five copies are in flight") from fault
         raise Refused(
             resource,
@@ -106,8 +107,6 @@ def _request(rds: "RDSClient", hop: Hop, name: str, marks: dict[str, str]) -> Sn
     except rds.exceptions.ClientError as fault:
         if hop.is_single_step and _names_the_single_step(fault):
             raise SingleStepRefused from fault
-        if aws_code(fault) in {"InvalidDBClusterSnapshotStateFault", "InvalidDBClusterStateFault"}:
-            raise NotReady(resource, "its source is busy; no copy yet") from fault
         raise
     return Snapshot.from_api(answer["DBClusterSnapshot"])
 

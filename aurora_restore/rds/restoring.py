@@ -2,12 +2,14 @@
 
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from botocore.exceptions import ClientError
 from pydantic import SecretStr
 
-from aurora_restore.errors import NotReady, Refused, aws_code
+from aurora_restore.errors import NotReady, Refused
+from aurora_restore.faults import Act, looking_again, verdict
 from aurora_restore.rds import tags
 from aurora_restore.rds.blueprint import Blueprint, InstanceBlueprint
-from aurora_restore.rds.clusters import Cluster, find_cluster, get_cluster, instance_statuses
+from aurora_restore.rds.clusters import Cluster, find_cluster, instance_statuses
 from aurora_restore.rds.status import AVAILABLE, require_available
 
 if TYPE_CHECKING:
@@ -35,24 +37,19 @@ def start_restore(
     found = find_cluster(rds, cluster_id)
     if found is None:
         try:
-            answer = rds.restore_db_cluster_from_snapshot(
-                SnapshotIdentifier=snapshot_arn,
-                Tags=tags.to_api(blueprint.tags | marks),
-                **blueprint.to_api(),
-            )
-        except rds.exceptions.DBClusterAlreadyExistsFault:
-            found = get_cluster(rds, cluster_id)
-        except (
-            rds.exceptions.InvalidDBClusterSnapshotStateFault,
-            rds.exceptions.InvalidDBSnapshotStateFault,
-            rds.exceptions.InvalidDBInstanceStateFault,
-            rds.exceptions.InsufficientDBClusterCapacityFault,
-            rds.exceptions.InsufficientDBInstanceCapacityFault,
-            rds.exceptions.InsufficientStorageClusterCapacityFault,
-        ) as fault:
-            raise NotReady(resource, f"AWS cannot restore it now ({aws_code(fault)})") from fault
-        else:
+            with looking_again(resource, "AWS cannot restore it now"):
+                answer = rds.restore_db_cluster_from_snapshot(
+                    SnapshotIdentifier=snapshot_arn,
+                    Tags=tags.to_api(blueprint.tags | marks),
+                    **blueprint.to_api(),
+                )
             return Cluster.from_api(answer["DBCluster"])
+        except ClientError as error:
+            if verdict(error) is not Act.ADOPT:
+                raise
+            found = find_cluster(rds, cluster_id)
+            if found is None:
+                raise NotReady(resource, "it exists by now; not seen yet whose it is") from error
     if found.tags.get(tags.OPERATION) != marks[tags.OPERATION]:
         raise Refused(
             resource,
@@ -104,29 +101,25 @@ def complete(
 def _create_instance(
     rds: "RDSClient", cluster_id: str, instance: InstanceBlueprint, marks: dict[str, str]
 ) -> None:
+    resource = f"instance {instance.id}"
     try:
-        rds.create_db_instance(
-            DBClusterIdentifier=cluster_id,
-            Engine="aurora-postgresql",
-            Tags=tags.to_api(instance.tags | marks),
-            **instance.to_api(),
-        )
+        with looking_again(resource, "it cannot be created now"):
+            rds.create_db_instance(
+                DBClusterIdentifier=cluster_id,
+                Engine="aurora-postgresql",
+                Tags=tags.to_api(instance.tags | marks),
+                **instance.to_api(),
+            )
     except rds.exceptions.DBInstanceAlreadyExistsFault as fault:
-        page = rds.describe_db_instances(DBInstanceIdentifier=instance.id)
-        [found] = page["DBInstances"]
-        if found.get("DBClusterIdentifier") != cluster_id:
+        page = rds.describe_db_instances(
+            Filters=[{"Name": "db-instance-id", "Values": [instance.id]}]
+        )
+        if any(each.get("DBClusterIdentifier") != cluster_id for each in page["DBInstances"]):
             raise Refused(
-                f"instance {instance.id}",
+                resource,
                 "an instance of this name exists in another cluster",
                 "Delete or rename it, or choose another target_cluster_id.",
             ) from fault
-    except (
-        rds.exceptions.InvalidDBClusterStateFault,
-        rds.exceptions.InsufficientDBInstanceCapacityFault,
-    ) as fault:
-        raise NotReady(
-            f"instance {instance.id}", f"it cannot be created now ({aws_code(fault)})"
-        ) from fault
 
 
 def _enable_data_api(rds: "RDSClient", cluster: Cluster, percent: int) -> NoReturn:
@@ -138,10 +131,8 @@ def _enable_data_api(rds: "RDSClient", cluster: Cluster, percent: int) -> NoRetu
     Source: RDS API, EnableHttpEndpoint.
     """
     resource = f"cluster {cluster.id}"
-    try:
+    with looking_again(resource, "its Data API cannot be switched on now", percent):
         rds.enable_http_endpoint(ResourceArn=cluster.arn)
-    except rds.exceptions.InvalidResourceStateFault as fault:
-        raise NotReady(resource, "its Data API cannot be switched on now", percent) from fault
     raise NotReady(resource, "its Data API was requested", percent)
 
 
@@ -158,13 +149,8 @@ def _ensure_settings(
         cluster, blueprint, password
     )
     if wanted:
-        try:
+        with looking_again(resource, "its settings cannot be changed now", percent):
             rds.modify_db_cluster(DBClusterIdentifier=cluster.id, ApplyImmediately=True, **wanted)
-        except (
-            rds.exceptions.InvalidDBClusterStateFault,
-            rds.exceptions.InvalidDBInstanceStateFault,
-        ) as fault:
-            raise NotReady(resource, "its settings cannot be changed now", percent) from fault
         if "MasterUserPassword" in wanted:
             # Nothing in AWS's answers tells a new password from an old one: the mark does.
             tags.add(rds, cluster.arn, {tags.MASTER_PASSWORD: "true"})

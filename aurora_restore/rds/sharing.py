@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from aurora_restore.errors import NotReady, Refused
+from aurora_restore.errors import Refused
+from aurora_restore.faults import looking_again
 
 if TYPE_CHECKING:
     from mypy_boto3_rds import RDSClient
@@ -19,15 +20,17 @@ def ensure_shared(rds: "RDSClient", snapshot_id: str, account: str) -> bool:
     """
     if _shared_with(rds, snapshot_id) & {account, "all"}:
         return False
+    resource = f"cluster snapshot {snapshot_id}"
     try:
-        rds.modify_db_cluster_snapshot_attribute(
-            DBClusterSnapshotIdentifier=snapshot_id, AttributeName="restore", ValuesToAdd=[account]
-        )
-    except rds.exceptions.InvalidDBClusterSnapshotStateFault as fault:
-        raise NotReady(f"cluster snapshot {snapshot_id}", "it is busy; not shared yet") from fault
+        with looking_again(resource, "it cannot be shared yet"):
+            rds.modify_db_cluster_snapshot_attribute(
+                DBClusterSnapshotIdentifier=snapshot_id,
+                AttributeName="restore",
+                ValuesToAdd=[account],
+            )
     except rds.exceptions.SharedSnapshotQuotaExceededFault as fault:
         raise Refused(
-            f"cluster snapshot {snapshot_id}",
+            resource,
             f"it is shared with too many accounts to be shared with {account} as well",
             "Take back one that does not need it.",
         ) from fault
@@ -45,15 +48,14 @@ def withdraw(rds: "RDSClient", snapshot_id: str, account: str) -> bool:
     try:
         if account not in _shared_with(rds, snapshot_id):
             return False
-        rds.modify_db_cluster_snapshot_attribute(
-            DBClusterSnapshotIdentifier=snapshot_id,
-            AttributeName="restore",
-            ValuesToRemove=[account],
-        )
+        with looking_again(f"cluster snapshot {snapshot_id}", "it is still shared"):
+            rds.modify_db_cluster_snapshot_attribute(
+                DBClusterSnapshotIdentifier=snapshot_id,
+                AttributeName="restore",
+                ValuesToRemove=[account],
+            )
     except rds.exceptions.DBClusterSnapshotNotFoundFault:
         return False
-    except rds.exceptions.InvalidDBClusterSnapshotStateFault as fault:
-        raise NotReady(f"cluster snapshot {snapshot_id}", "it is busy; still shared") from fault
     return True
 
 

@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING, NoReturn
 
 from aurora_restore.errors import EndedBadly, NotReady, Refused
-from aurora_restore.rds.clusters import Cluster, find_by_resource_id
+from aurora_restore.faults import looking_again
+from aurora_restore.rds.clusters import Cluster, find_by_resource_id, find_cluster
 from aurora_restore.rds.status import require_available
 
 if TYPE_CHECKING:
@@ -53,18 +54,18 @@ def rename(rds: "RDSClient", cluster: Cluster, name: str) -> NoReturn:
     resource = f"cluster {cluster.id}"
     require_available(resource, cluster.status)
     try:
-        rds.modify_db_cluster(
-            DBClusterIdentifier=cluster.id, NewDBClusterIdentifier=name, ApplyImmediately=True
-        )
+        with looking_again(resource, f"it cannot be renamed to {name} yet"):
+            rds.modify_db_cluster(
+                DBClusterIdentifier=cluster.id, NewDBClusterIdentifier=name, ApplyImmediately=True
+            )
     except rds.exceptions.DBClusterAlreadyExistsFault as fault:
+        holder = find_cluster(rds, name)
+        if holder is None or holder.resource_id == cluster.resource_id:
+            # Taken since a rename to it was asked for: by a request whose reply was lost, maybe.
+            raise NotReady(resource, f"the name {name} is being given") from fault
         raise Refused(
             resource,
             f"it cannot be renamed: a cluster {name!r} exists",
             "Rename or delete that one, then start another operation.",
         ) from fault
-    except (
-        rds.exceptions.InvalidDBClusterStateFault,
-        rds.exceptions.InvalidDBInstanceStateFault,
-    ) as fault:
-        raise NotReady(resource, f"it cannot be renamed to {name} yet") from fault
     raise NotReady(resource, f"it is being renamed to {name}")

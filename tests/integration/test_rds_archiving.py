@@ -135,7 +135,7 @@ def test_final_snapshot_in_use_is_pruned_later(
         take(name, final_of("staging", "op-1"))
     account.plant(Fault("rds", DELETE, "InvalidDBClusterSnapshotStateFault", "in use"))
 
-    with pytest.raises(NotReady, match=r"^cluster snapshot older: it is in use"):
+    with pytest.raises(NotReady, match=r"^cluster snapshot older: it cannot be deleted yet"):
         archiving.prune_final_snapshots(rds, "staging", 1, "op-9")
 
     assert archiving.prune_final_snapshots(rds, "staging", 1, "op-9") == ["older"]

@@ -580,7 +580,9 @@ def test_busy_source_is_waited_for(
     account.plant(Fault("rds", COPY, code, "in use"))
     journey = daily()
 
-    with pytest.raises(NotReady, match="its source is busy; no copy yet"):
+    with pytest.raises(
+        NotReady, match=rf"^cluster snapshot {NAMES[0]}: it cannot be made yet \({code}\)"
+    ):
         journey.follow()
 
     assert journey.follow().id == NAMES[0]
@@ -619,7 +621,7 @@ def test_copy_that_somebody_else_made_meanwhile_is_not_adopted(
     daily: Callable[..., Journey], take: Callable[..., None]
 ) -> None:
     """
-    A name that was free a moment ago and is another's now is AWS's own error; a repeat takes the
+    A name that was free a moment ago and is another's now is looked at again: a repeat takes the
     second name.
     """
     journey = daily()
@@ -627,7 +629,7 @@ def test_copy_that_somebody_else_made_meanwhile_is_not_adopted(
     overtaken = Overtaken(clients(TARGET_ACCOUNT, ABROAD), lambda: take(NAMES[0], FOREIGN))
     journey.clients = lambda *place: overtaken if place[1] == ABROAD else clients(*place)
 
-    with pytest.raises(ClientError, match="DBClusterSnapshotAlreadyExistsFault"):
+    with pytest.raises(NotReady, match=f"^cluster snapshot {NAMES[0]}: its name was taken"):
         journey.follow()
 
     journey.clients = clients
@@ -723,11 +725,11 @@ def test_busy_snapshot_is_shared_and_taken_back_later(
     client = source_client("rds", request())
 
     account.plant(Fault("rds", MODIFY, code, "busy"))
-    with pytest.raises(NotReady, match=f"^cluster snapshot {DAILY}: it is busy; not shared yet"):
+    with pytest.raises(NotReady, match=f"^cluster snapshot {DAILY}: it cannot be shared yet"):
         sharing.ensure_shared(client, DAILY, TARGET_ACCOUNT)
     share(TARGET_ACCOUNT)
     account.plant(Fault("rds", MODIFY, code, "busy"))
-    with pytest.raises(NotReady, match=f"^cluster snapshot {DAILY}: it is busy; still shared"):
+    with pytest.raises(NotReady, match=f"^cluster snapshot {DAILY}: it is still shared"):
         sharing.withdraw(client, DAILY, TARGET_ACCOUNT)
 
     assert sharing.withdraw(client, DAILY, TARGET_ACCOUNT)

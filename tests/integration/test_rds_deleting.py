@@ -222,7 +222,7 @@ def test_busy_cluster_is_secured_later(account: Sandbox, rds: Any) -> None:
     """
     account.plant(Fault("rds", "CreateDBClusterSnapshot", "InvalidDBClusterStateFault", "busy"))
 
-    with pytest.raises(NotReady, match="it is busy; no final snapshot yet"):
+    with pytest.raises(NotReady, match="no final snapshot can be taken yet"):
         secure(rds, found(rds, "staging"))
 
 
@@ -286,7 +286,7 @@ def test_protection_is_lifted_once_the_cluster_has_time(
     admin.modify_db_cluster(DBClusterIdentifier="staging", DeletionProtection=True)
     account.plant(Fault("rds", "ModifyDBCluster", "InvalidDBClusterStateFault", "busy"))
 
-    with pytest.raises(NotReady, match="it is busy; its protection cannot be lifted yet"):
+    with pytest.raises(NotReady, match="its protection cannot be lifted yet"):
         deleting.lift_protection(rds, found(rds, "staging"))
     with pytest.raises(NotReady, match="its deletion protection is being lifted"):
         deleting.lift_protection(rds, found(rds, "staging"))

@@ -78,7 +78,7 @@ def test_rename_under_way_is_waited_for(account: Sandbox, rds: Any, admin: Any, 
         swapping.rename(rds, found(rds, "fresh"), "staging")
 
     for _ in range(2):
-        with pytest.raises(NotReady, match="its name is being given to another"):
+        with pytest.raises(NotReady, match="the name staging is being given"):
             bring(rds, swap)
         account.advance(600)
 

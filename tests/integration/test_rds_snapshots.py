@@ -222,7 +222,7 @@ def test_busy_cluster_gets_its_final_snapshot_later(account: Sandbox, rds: Any) 
     code = "InvalidDBClusterStateFault"
     account.plant(Fault("rds", "CreateDBClusterSnapshot", code, "modifying"))
 
-    with pytest.raises(NotReady, match="it is busy; no final snapshot yet"):
+    with pytest.raises(NotReady, match="no final snapshot can be taken yet"):
         deleting.ensure_final_snapshot(rds, "staging", "final", MARKS)
 
     assert waited(account, lambda: deleting.ensure_final_snapshot(rds, "staging", "final", MARKS))
@@ -294,7 +294,7 @@ def test_snapshot_in_use_is_deleted_later(account: Sandbox, rds: Any) -> None:
     code = "InvalidDBClusterSnapshotStateFault"
     account.plant(Fault("rds", "DeleteDBClusterSnapshot", code, "in use"))
 
-    with pytest.raises(NotReady, match=r"^cluster snapshot none: it is in use"):
+    with pytest.raises(NotReady, match=r"^cluster snapshot none: it cannot be deleted yet"):
         archiving.delete_snapshot(rds, "none")
 
     archiving.delete_snapshot(rds, "none")

@@ -9,7 +9,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel
 
 from aurora_restore.errors import RestoreError, aws_code
-from aurora_restore.request import RestoreRequest
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
@@ -53,11 +52,6 @@ class Outcome(BaseModel, frozen=True):
         if self.data_from is None:
             return None
         return round((datetime.now(UTC) - self.data_from).total_seconds() / 3600, 1)
-
-
-def target_name(request: RestoreRequest) -> str:
-    """Return the target as people read it: account, Region and cluster."""
-    return f"{request.target_account_id}/{request.target_region}/{request.target_cluster_id}"
 
 
 def subject(outcome: Outcome) -> str:

@@ -10,7 +10,7 @@ from aurora_restore.errors import RecordsUnavailable
 from aurora_restore.records import RecordStore, StepRecord
 from aurora_restore.request import RestoreRequest
 
-LOOKED_AT = 50  # operations of every target; older ones are not read
+LOOKED_AT = 20  # operations of the target; older ones are not read
 COUNTED = 5
 
 
@@ -30,10 +30,10 @@ def expected_duration(records: RecordStore, request: RestoreRequest) -> Estimate
     """
     target = request.target_cluster_id
     try:
-        newest = records.recent(LOOKED_AT)
+        newest = records.recent(LOOKED_AT, request.target_name)
     except RecordsUnavailable as error:
         return _unknown(f"{error.resource}: its index {error.problem}")
-    lasted = [_seconds(each) for each in newest if _is_like(each, request)][:COUNTED]
+    lasted = [_seconds(each) for each in newest if _has_lasted(each)][:COUNTED]
     if not lasted:
         return _unknown(f"no finished refresh of {target} in the records")
     seconds = round(median(lasted))
@@ -46,16 +46,8 @@ def expected_duration(records: RecordStore, request: RestoreRequest) -> Estimate
     return Estimate(seconds=seconds, refreshes=len(lasted), text=text)
 
 
-def _is_like(head: StepRecord, request: RestoreRequest) -> bool:
-    made_for = head.details.get("request") or {}
-    return (
-        head.status == "SUCCESS"
-        and bool(head.history)
-        and all(
-            made_for.get(field) == getattr(request, field)
-            for field in ("target_account_id", "target_region", "target_cluster_id")
-        )
-    )
+def _has_lasted(head: StepRecord) -> bool:
+    return head.status == "SUCCESS" and bool(head.history)
 
 
 def _seconds(head: StepRecord) -> float:

@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from aurora_restore.announcements import Outcome, Result, publish, target_name
+from aurora_restore.announcements import Outcome, Result, publish
 from aurora_restore.details import Details, NotificationSent, SnapshotArchived, Step, steps_of
-from aurora_restore.errors import RecordsUnavailable, RestoreError
+from aurora_restore.errors import RecordsDamaged, RecordsUnavailable, RestoreError
 from aurora_restore.ledger import store
 from aurora_restore.records import Operation, RecordStore
 from aurora_restore.request import RestoreRequest
@@ -40,7 +40,7 @@ def announce_success(archived: SnapshotArchived) -> str:
     outcome = Outcome(
         operation_id=archived.operation_id,
         result="SUCCESS",
-        target=target_name(archived.request),
+        target=archived.request.target_name,
         snapshot=archived.source_snapshot,
         data_from=archived.data_from,
         duration_seconds=_duration(operation),
@@ -77,10 +77,13 @@ class Ending:
 def announce_failure(ending: Ending) -> str | None:
     """Record and announce an ending; return the message id.
 
-    Sent once, and sent even when the records cannot be reached.
+    Sent once, and sent even when the records cannot be reached. A success that SNS did not take
+    stays to be told as such: only its notification has failed.
 
     Raises:
-        TopicUnavailable: SNS did not take it.
+        TopicUnavailable: SNS did not take it; it stays noted, and is sent by the next run of the
+            target or by the watchdog.
+        LeaseLost: another run has taken the target over, and tells.
     """
     operation_id, known, parameters = ending.operation_id, ending.known, ending.parameters
     table = store()
@@ -88,7 +91,7 @@ def announce_failure(ending: Ending) -> str | None:
     operation = Operation(operation_id, None, {})
     try:
         operation = table.read(operation_id)
-    except RecordsUnavailable as unavailable:
+    except (RecordsUnavailable, RecordsDamaged) as unavailable:
         # What cannot be recorded is told all the same.
         logger.error("%s", unavailable)  # noqa: TRY400 - one line
         records = None
@@ -103,6 +106,7 @@ def announce_failure(ending: Ending) -> str | None:
         return None
     step = _failed_step(operation, known)
     facts = known.facts() if known is not None else _last_facts(operation, parameters)
+    pending = step is Step.SEND_NOTIFICATION and operation.note("outcome") is not None
     outcome = Outcome(
         operation_id=operation_id,
         result=ending.result,
@@ -127,9 +131,65 @@ def announce_failure(ending: Ending) -> str | None:
     except RecordsUnavailable as unavailable:
         logger.error("%s", unavailable)  # noqa: TRY400 - one line
         records = None
+    if pending and records is not None:
+        return deliver(operation)
     message_id = _announce(records, outcome)
     _sent.add(ending.flow_run_id)
     return message_id
+
+
+def announce_lost(operation: Operation) -> str:
+    """Record and announce that an operation's run has vanished; return the message id.
+
+    For whoever has taken its lease over. Safe to repeat.
+
+    Raises:
+        TopicUnavailable: SNS did not take it; it stays noted.
+    """
+    request = operation.request()
+    parameters = {} if request is None else request.model_dump(mode="json")
+    flow_run_id = str(operation.note("flow_run_id"))
+    lost = {
+        "type": "RunLost",
+        "message": f"flow run {flow_run_id}: it has vanished without an ending; its machine or its "
+        "task is gone, or it was stopped and not started again.",
+    }
+    again = f"aurora-restore resume {operation.operation_id}"
+    ending = Ending(
+        flow_run_id=f"{operation.operation_id} lost",
+        operation_id=operation.operation_id,
+        result="CRASHED",
+        error=lost,
+        parameters=parameters,
+        next_command=again,
+        run_again=again,
+    )
+    _sent.discard(ending.flow_run_id)
+    _sent.discard(operation.operation_id)
+    return str(announce_failure(ending))
+
+
+def deliver(operation: Operation) -> str:
+    """Send an outcome that is noted and was not sent; return the message id.
+
+    A success that is told at last is recorded as such. Safe to repeat.
+
+    Raises:
+        TopicUnavailable: SNS does not take it yet.
+    """
+    records = store()
+    outcome = Outcome.model_validate(operation.note("outcome"))
+    message_id = _announce(records, outcome)
+    if outcome.result == "SUCCESS":
+        facts = operation.steps[Step.ARCHIVE_SNAPSHOT].details | {"message_id": message_id}
+        records.complete(operation.operation_id, Step.SEND_NOTIFICATION, facts)
+        records.end(operation.operation_id, "SUCCESS")
+    return message_id
+
+
+def say_nothing(flow_run_id: str) -> None:
+    """Leave what becomes of a run untold: the operation is another run's."""
+    _sent.add(flow_run_id)
 
 
 def conclude(sent: NotificationSent) -> Operation:

@@ -78,6 +78,26 @@ class RecordsUnavailable(RestoreError):
     )
 
 
+class RecordsDamaged(RestoreError):
+    """An item of the record table is not of the contract's shape; nothing was done."""
+
+    remedy = "Restore the item (point-in-time recovery), or start another operation."
+
+
+class LeaseHeld(Refused):
+    """Another run is at work on the target, for `operation_id`. Nothing was changed."""
+
+    def __init__(self, operation_id: str, resource: str, problem: str, remedy: str) -> None:
+        super().__init__(resource, problem, remedy)
+        self.operation_id = operation_id
+
+
+class LeaseLost(Refused):
+    """Another run has taken the target over, so this one may change nothing any more."""
+
+    remedy = "Nothing to do here: the other run goes on, or has told its end."
+
+
 class DatabaseSetupError(RestoreError):
     """PostgreSQL refused a role or a grant. Never holds a password."""
 

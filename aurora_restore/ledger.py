@@ -3,18 +3,24 @@
 import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING
 
+from aurora_restore import leases
 from aurora_restore.announcements import duration_text
 from aurora_restore.details import Details, OperationBegun, RefreshFailed, Step
+from aurora_restore.duration import expected_duration
 from aurora_restore.errors import NotReady, Refused, TimedOut
 from aurora_restore.plan import OldCluster, Plan
 from aurora_restore.rds.clusters import Cluster
-from aurora_restore.records import Operation, RecordStore, StepRecord
+from aurora_restore.records import Operation, RecordStore, StepRecord, another_request
 from aurora_restore.sessions import target_client
 from aurora_restore.settings import Poll, settings
+from aurora_restore.table import Table
 
 if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
     from aurora_restore.request import RestoreRequest
 
 logger = logging.getLogger(__name__)
@@ -38,13 +44,50 @@ class Entry:
         return (datetime.now(UTC) - self.started_at).total_seconds()
 
 
+def table() -> Table:
+    """Return the table of the account this runs in."""
+    known = settings()
+    return _table(target_client("dynamodb"), known.state_table, known.records_patience)
+
+
 def store() -> RecordStore:
-    """Return the records of the account this runs in."""
-    return RecordStore(target_client("dynamodb"), settings().state_table)
+    """Return the records of the account this runs in, written under the leases of this process."""
+    known = settings()
+    return RecordStore(table(), known.state_index, known.target_index, fence=leases.fence_of)
+
+
+# One for each process: what has waited for the table in vain tells the next not to.
+@cache
+def _table(client: "DynamoDBClient", name: str, patience: float) -> Table:
+    return Table(client, name, patience)
+
+
+@dataclass(frozen=True)
+class Run:
+    """The flow run that works on an operation, and its deployment's full name if it has one."""
+
+    flow_run_id: str = ""
+    deployment: str | None = None
+
+
+def find_finished(request: "RestoreRequest", operation_id: str) -> Operation | None:
+    """Return the operation if it has already succeeded: then there is nothing to do.
+
+    Raises:
+        Refused: the operation is another request's.
+        RecordsUnavailable: the table cannot be used.
+    """
+    operation = store().read(operation_id)
+    if operation.is_anothers(request):
+        raise another_request(operation_id)
+    return operation if operation.has_succeeded else None
 
 
 def begin(
-    request: "RestoreRequest", operation_id: str, plan_hash: str | None = None
+    request: "RestoreRequest",
+    operation_id: str,
+    plan_hash: str | None = None,
+    run: Run | None = None,
 ) -> OperationBegun:
     """Put the operation's head item; nothing is done before that.
 
@@ -53,8 +96,9 @@ def begin(
     Raises:
         Refused: the operation is another request's, has already succeeded, or has gone back.
         RecordsUnavailable: the table cannot be used.
+        LeaseLost: another run has taken the target over.
     """
-    records = store()
+    records, run = store(), run or Run()
     operation = records.read(operation_id)
     # Before anything is written: how it has ended stays on record.
     if operation.note("going_back") and not operation.is_anothers(request):
@@ -67,7 +111,15 @@ def begin(
             "Start another one: leave operation_id out.",
         )
     records.begin(operation_id, request)
-    records.note(operation_id, outcome=None, announced=None)
+    usual = operation.note("usual_seconds") or expected_duration(records, request).seconds
+    records.note(
+        operation_id,
+        outcome=None,
+        announced=None,
+        flow_run_id=run.flow_run_id,
+        deployment=run.deployment,
+        usual_seconds=usual,
+    )
     plan = operation.note("plan")
     return OperationBegun(
         operation_id=operation_id,
@@ -92,9 +144,12 @@ def enter(records: RecordStore, known: Details, step: Step) -> Entry:
         logger.warning("The record of %s was missing and is written now", known.step)
         records.succeed(known)
     own = operation.steps.get(step)
+    fence = leases.fence_of(known.operation_id) or 0
     if own is not None and own.status == "SUCCESS":
         return Entry(own.started_at or datetime.now(UTC), own)
-    if own is None or own.status != "IN_PROGRESS" or own.started_at is None:
+    # A wait that another run began lasts anew: that run may have been gone for days.
+    of_this_run = own is not None and own.status == "IN_PROGRESS" and own.fence >= fence
+    if own is None or not of_this_run or own.started_at is None:
         records.start(known.operation_id, step, known.facts())
         return Entry(datetime.now(UTC))
     return Entry(own.started_at, percent=own.percent)

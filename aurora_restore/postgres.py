@@ -8,6 +8,7 @@ import psycopg2
 from psycopg2.extensions import connection
 from pydantic import SecretStr
 
+from aurora_restore import leases
 from aurora_restore.errors import NotReady
 
 CONNECT_TIMEOUT_SECONDS = 10
@@ -25,6 +26,8 @@ class Endpoint:
 @contextmanager
 def connected(endpoint: Endpoint, user: str, password: SecretStr) -> Iterator[connection]:
     """Yield a connection over TLS; commits at the end, rolls back on an error, and closes.
+
+    What was done is committed only under the operation's lease.
 
     The CA comes from libpq's own PGSSLROOTCERT, an address other than the name's from PGHOSTADDR.
 
@@ -52,5 +55,6 @@ def connected(endpoint: Endpoint, user: str, password: SecretStr) -> Iterator[co
     try:
         with opened:
             yield opened
+            leases.confirm()
     finally:
         opened.close()

@@ -1,24 +1,21 @@
 """The truth about an operation: its records in DynamoDB."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
-from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import ValidationError
 
 from aurora_restore.details import Details, Step, steps_of
-from aurora_restore.errors import RecordsUnavailable, Refused, aws_code
+from aurora_restore.errors import LeaseLost, RecordsDamaged, Refused
 from aurora_restore.request import RestoreRequest, request_digest
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
+from aurora_restore.table import Change, ConditionFailed, Item, Table
 
 HEAD = "operation"
-Status = Literal["IN_PROGRESS", "SUCCESS", "FAILED", "CANCELLED", "CRASHED"]
+Status = Literal["IN_PROGRESS", "SUCCESS", "FAILED", "CANCELLED", "CRASHED", "INTERRUPTED"]
+MOMENT = "%Y-%m-%d %H:%M:%S"
 
 
 @dataclass(frozen=True)
@@ -32,6 +29,7 @@ class StepRecord:
     details: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
     percent: int | None = None
+    fence: int = 0
     notes: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -49,6 +47,11 @@ class Operation:
     head: StepRecord | None
     steps: dict[Step, StepRecord]
 
+    @property
+    def has_succeeded(self) -> bool:
+        """Whether the whole operation has."""
+        return self.head is not None and self.head.status == "SUCCESS"
+
     def succeeded(self, step: Step) -> bool:
         """Whether the step has its SUCCESS record."""
         return step in self.steps and self.steps[step].status == "SUCCESS"
@@ -61,6 +64,18 @@ class Operation:
         """Whether the operation was begun with another request (None: with an invalid one)."""
         digest = self.head.details.get("request_digest") if self.head else None
         return digest is not None and (request is None or digest != request_digest(request))
+
+    def request(self) -> RestoreRequest | None:
+        """Return what was asked for, None if that is not known or not valid (any more)."""
+        asked = self.head.details.get("request") if self.head else None
+        try:
+            return None if asked is None else RestoreRequest.model_validate(asked)
+        except ValidationError:
+            return None
+
+    def times(self, status: str) -> int:
+        """Return how often the operation has had a status."""
+        return sum(each["status"] == status for each in self.head.history) if self.head else 0
 
     @property
     def replace(self) -> str:
@@ -82,46 +97,67 @@ class Operation:
 class RecordStore:
     """Reads and writes records. Every write may be repeated.
 
-    All methods raise RecordsUnavailable when the table cannot be reached, which always means:
-    stop before acting.
+    A write carries the fencing number of the lease under which it is made (`fence` gives it, by
+    operation; None where there is no lease): one that comes from a run whose target has been taken
+    over since is refused by the table itself.
+
+    All methods raise RecordsUnavailable when the table cannot be used, which always means: stop
+    before acting; those that write raise LeaseLost.
 
     Source: DynamoDB API, Query and UpdateItem.
     """
 
-    def __init__(self, client: "DynamoDBClient", table: str, index: str = "step-timestamp") -> None:
-        self._client, self._table, self._index = client, table, index
+    def __init__(
+        self,
+        table: Table,
+        index: str = "step-timestamp",
+        target_index: str = "target-timestamp",
+        *,
+        fence: Callable[[str], int | None] = lambda _: None,
+    ) -> None:
+        self._table, self._index, self._target_index = table, index, target_index
+        self._fence = fence
 
     def read(self, operation_id: str) -> Operation:
-        """Return all records of an operation, by one consistent read."""
-        with self._reaching():
-            page = self._client.query(
-                TableName=self._table,
-                ConsistentRead=True,
-                KeyConditionExpression="operation_id = :operation_id",
-                ExpressionAttributeValues={":operation_id": {"S": operation_id}},
-            )
-        records = [_from_item(item) for item in page["Items"]]
-        steps = {Step(each.step): each for each in records if each.step in set(Step)}
+        """Return all records of an operation, by one consistent read.
+
+        Raises:
+            RecordsDamaged: an item is not of the contract's shape.
+        """
+        items = self._table.query(
+            ConsistentRead=True,
+            KeyConditionExpression="operation_id = :operation_id",
+            ExpressionAttributeValues={":operation_id": {"S": operation_id}},
+        )
+        records = [_from_item(item) for item in items if item["step"] in {HEAD, *Step}]
+        steps = {Step(each.step): each for each in records if each.step != HEAD}
         head = next((each for each in records if each.step == HEAD), None)
         return Operation(operation_id, head, steps)
 
-    def recent(self, limit: int) -> list[StepRecord]:
+    def recent(
+        self, limit: int, target: str | None = None, since: datetime | None = None
+    ) -> list[StepRecord]:
         """Return the head items of the operations that changed last, newest first, by one query.
 
-        The index on `step` and `timestamp` is eventually consistent: good for a list, never for
-        deciding what may be done.
+        At most `limit`, of every target or of one (account/Region/cluster), not older than `since`.
+        The indexes, on `step` and `timestamp` and on `target` and `timestamp`, are eventually
+        consistent: good for a list, never for deciding what may be done.
         """
-        with self._reaching():
-            page = self._client.query(
-                TableName=self._table,
-                IndexName=self._index,
-                KeyConditionExpression="#step = :head",
-                ExpressionAttributeNames={"#step": "step"},
-                ExpressionAttributeValues={":head": {"S": HEAD}},
-                ScanIndexForward=False,
-                Limit=limit,
-            )
-        return [_from_item(item) for item in page["Items"]]
+        name, value = ("step", HEAD) if target is None else ("target", target)
+        condition, values = "#name = :name", {":name": {"S": value}}
+        if since is not None:
+            condition += " AND #timestamp >= :since"
+            values[":since"] = {"S": since.astimezone(UTC).strftime(MOMENT)}
+        items = self._table.query(
+            IndexName=self._index if target is None else self._target_index,
+            KeyConditionExpression=condition,
+            ExpressionAttributeNames={"#name": name}
+            | ({} if since is None else {"#timestamp": "timestamp"}),
+            ExpressionAttributeValues=values,
+            ScanIndexForward=False,
+            Limit=limit,
+        )
+        return [_from_item(item) for item in items]
 
     def begin(self, operation_id: str, request: RestoreRequest) -> None:
         """Put the head item: the request, and that the operation is in progress.
@@ -132,14 +168,10 @@ class RecordStore:
         digest = request_digest(request)
         # A head item without a digest is of a run that ended before it had a valid request.
         if self.read(operation_id).is_anothers(request):
-            raise Refused(
-                f"operation_id {operation_id}",
-                "this operation was begun with another request",
-                "Repeat the same request to resume it, or leave operation_id out.",
-            )
+            raise another_request(operation_id)
         details = {"request": request.model_dump(mode="json"), "request_digest": digest}
         try:
-            self._put(operation_id, HEAD, "IN_PROGRESS", details)
+            self._put(operation_id, HEAD, "IN_PROGRESS", details, target=request.target_name)
         except _AlreadySo:
             raise Refused(
                 f"operation_id {operation_id}",
@@ -159,7 +191,11 @@ class RecordStore:
     def succeed(self, reached: Details) -> None:
         """Record what a finished step knows."""
         if reached.step is not None:
-            self._put_quietly(reached.operation_id, reached.step, "SUCCESS", reached.facts())
+            self.complete(reached.operation_id, reached.step, reached.facts())
+
+    def complete(self, operation_id: str, step: Step, facts: Mapping[str, Any]) -> None:
+        """Record a step as finished, with these facts."""
+        self._put_quietly(operation_id, step, "SUCCESS", facts)
 
     def fail(
         self, operation_id: str, step: Step, facts: Mapping[str, Any], error: Mapping[str, Any]
@@ -184,6 +220,11 @@ class RecordStore:
         assignments = ", ".join(f"#{name} = :{name}" for name in facts)
         self._update(operation_id, HEAD, f"SET {assignments}", facts)
 
+    def remark(self, operation_id: str, status: Status) -> None:
+        """Set an unfinished operation's status on its head item: it was stopped, not ended."""
+        with suppress(_AlreadySo):
+            self._put(operation_id, HEAD, status, None, once=True)
+
     def _put_quietly(
         self, operation_id: str, step: str, status: Status, details: Mapping[str, Any]
     ) -> None:
@@ -198,6 +239,7 @@ class RecordStore:
         details: Mapping[str, Any] | None,
         *,
         once: bool = False,
+        **more: str,
     ) -> None:
         """Write an item's status, unless it is SUCCESS, which is final, or (`once`) is so already.
 
@@ -207,7 +249,7 @@ class RecordStore:
         now = datetime.now(UTC)
         values: dict[str, Any] = {
             "status": status,
-            "timestamp": now.strftime("%Y-%m-%d %H:%M:%S"),
+            "timestamp": now.strftime(MOMENT),
             "history": [{"status": status, "at": now.isoformat(timespec="milliseconds")}],
             "empty": [],
             "final": "SUCCESS",
@@ -220,11 +262,13 @@ class RecordStore:
         if details is not None:
             values["details"] = details
             expression += ", #details = :details"
+        for name in more:
+            expression += f", #{name} = :{name}"
         self._update(
             operation_id,
             step,
             expression,
-            values,
+            values | more,
             condition="attribute_not_exists(#status) OR NOT #status IN (:final, :same)",
         )
 
@@ -236,78 +280,59 @@ class RecordStore:
         values: Mapping[str, Any],
         condition: str | None = None,
     ) -> None:
-        used = expression + (condition or "")
-        names = {f"#{name}": name for name in values if f"#{name}" in used}
-        guard: dict[str, Any] = {"ConditionExpression": condition} if condition else {}
-        with self._reaching():
-            self._client.update_item(
-                TableName=self._table,
-                Key={"operation_id": {"S": operation_id}, "step": {"S": step}},
-                UpdateExpression=expression,
-                ExpressionAttributeNames=names,
-                ExpressionAttributeValues={
-                    f":{name}": _SERIALIZER.serialize(_storable(value))
-                    for name, value in values.items()
-                },
-                **guard,
-            )
+        fence = self._fence(operation_id)
+        if fence is not None:
+            values = {**values, "fence": fence}
+            expression += ", #fence = :fence"
+            fenced = "(attribute_not_exists(#fence) OR #fence <= :fence)"
+            condition = fenced if condition is None else f"({condition}) AND {fenced}"
+        try:
+            self._table.write(Change((operation_id, step), expression, values, condition))
+        except ConditionFailed as failed:
+            if fence is not None and failed.item.get("fence", 0) > fence:
+                raise LeaseLost(
+                    f"operation {operation_id}", "another run has taken its target over"
+                ) from None
+            raise _AlreadySo from failed
 
-    def _reaching(self) -> "_Reaching":
-        return _Reaching(self._table)
+
+def another_request(operation_id: str) -> Refused:
+    """Return the refusal of a request that takes another one's operation."""
+    return Refused(
+        f"operation_id {operation_id}",
+        "this operation was begun with another request",
+        "Repeat the same request to resume it, or leave operation_id out.",
+    )
 
 
 class _AlreadySo(Exception):
     """The item is already in the state that must not be overwritten."""
 
 
-class _Reaching:
-    """Turns whatever keeps the table from answering into one error with a remedy."""
+def _from_item(item: Item) -> StepRecord:
+    """Return a record, whatever else the item holds.
 
-    def __init__(self, table: str) -> None:
-        self._table = table
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, _type: object, error: BaseException | None, _trace: object) -> None:
-        if aws_code(error) == "ConditionalCheckFailedException" if error else False:
-            raise _AlreadySo from error
-        if isinstance(error, BotoCoreError | ClientError):
-            reason = aws_code(error) or type(error).__name__
-            raise RecordsUnavailable(
-                f"DynamoDB table {self._table}", f"cannot be used ({reason})"
-            ) from error
-
-
-_SERIALIZER = TypeSerializer()
-_DESERIALIZER = TypeDeserializer()
+    Raises:
+        RecordsDamaged: an attribute of the contract has another type.
+    """
+    fields = {name: item.pop(name) for name in StepRecord.__dataclass_fields__ if name in item}
+    missing = [name for name in ("status", "timestamp", "details") if name not in fields]
+    wrong = [
+        name for name, kind in _KINDS.items() if not isinstance(fields.get(name, kind()), kind)
+    ]
+    # A head item may hold notes alone: what was to be told of a run that never began.
+    if wrong or (missing and fields["step"] != HEAD):
+        raise RecordsDamaged(
+            f"record {fields['step']} of operation {fields['operation_id']}",
+            f"its {', '.join(missing or wrong)} cannot be read",
+        )
+    return StepRecord(**fields, notes=item)
 
 
-def _from_item(item: Mapping[str, Any]) -> StepRecord:
-    plain = {name: _plain(_DESERIALIZER.deserialize(value)) for name, value in item.items()}
-    fields = {name: plain.pop(name) for name in StepRecord.__dataclass_fields__ if name in plain}
-    return StepRecord(**fields, notes=plain)
-
-
-def _storable(value: Any) -> Any:
-    """DynamoDB refuses floats."""
-    match value:
-        case float():
-            return Decimal(str(value))
-        case Mapping():
-            return {name: _storable(each) for name, each in value.items()}
-        case list() | tuple():
-            return [_storable(each) for each in value]
-        case _:
-            return value
-
-
-def _plain(value: Any) -> Any:
-    match value:
-        case Decimal():
-            return int(value) if value == value.to_integral_value() else float(value)
-        case dict():
-            return {name: _plain(each) for name, each in value.items()}
-        case list():
-            return [_plain(each) for each in value]
-        case _:
-            return value
+_KINDS: dict[str, type] = {
+    "status": str,
+    "timestamp": str,
+    "details": dict,
+    "history": list,
+    "fence": int,
+}

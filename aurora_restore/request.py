@@ -283,6 +283,11 @@ class RestoreRequest(BaseModel):
         le=90,
         description="Older archived copies made for this target cluster are deleted.",
     )
+    resume_if_lost: bool = Field(
+        default=True,
+        title="Resume if lost",
+        description="Let the watchdog start the run again if it vanishes with its machine.",
+    )
     operation_id: str | None = Field(
         default=None,
         title="Operation",
@@ -295,6 +300,18 @@ class RestoreRequest(BaseModel):
     def replaced_cluster_id(self) -> str:
         """The identifier of the cluster that makes room."""
         return self.replaces or self.target_cluster_id
+
+    @property
+    def target_name(self) -> str:
+        """The target as people read it: account, Region and cluster."""
+        return f"{self.target_account_id}/{self.target_region}/{self.target_cluster_id}"
+
+    @property
+    def touched(self) -> tuple[str, ...]:
+        """The clusters this operation may change, named likewise; the target first."""
+        place = f"{self.target_account_id}/{self.target_region}"
+        ids = dict.fromkeys([self.target_cluster_id, self.replaced_cluster_id])
+        return tuple(f"{place}/{each}" for each in ids)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

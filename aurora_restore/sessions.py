@@ -11,6 +11,7 @@ from botocore.config import Config
 from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
 from botocore.loaders import Loader, create_loader
 
+from aurora_restore import leases
 from aurora_restore.errors import Refused, aws_code
 from aurora_restore.request import RestoreRequest
 from aurora_restore.settings import settings
@@ -119,7 +120,7 @@ def _client(
     # The records decide whether anything may be done at all, so they may not wait for minutes.
     attempts = 5 if service == "dynamodb" else 10
     with _MAKING:
-        return _session(role_arn, external_id).client(
+        client = _session(role_arn, external_id).client(
             service,
             region_name=region,
             config=Config(
@@ -129,6 +130,9 @@ def _client(
                 user_agent_extra="aurora-restore",
             ),
         )
+    if service == "rds":
+        client.meta.events.register("before-send.rds", leases.guard)
+    return client
 
 
 @cache

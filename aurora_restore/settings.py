@@ -11,7 +11,6 @@ from aurora_restore.details import Step
 from aurora_restore.errors import Refused
 from aurora_restore.request import one_line
 
-
 _ALL = 100  # per cent
 
 
@@ -57,6 +56,9 @@ class Settings(BaseSettings):
     state_index: str = Field(
         "step-timestamp", description="Index of that table on step and timestamp."
     )
+    target_index: str = Field(
+        "target-timestamp", description="Index of that table on target and timestamp."
+    )
     topic_arn: str = Field(pattern=r"^arn:aws[a-z-]*:sns:", description="SNS topic to announce to.")
     source_role_arn: str | None = Field(
         None, description="Role of the source account to assume. None: the snapshot is shared."
@@ -77,7 +79,7 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(
         120,
         gt=0,
-        description="For how long a run that does not renew its lease keeps its target from others.",
+        description="For how long a run that does not renew its lease keeps its target.",
     )
     records_patience: float = Field(
         180, ge=0, description="Seconds for which a table that does not answer is asked again."

@@ -1,10 +1,12 @@
 """How a run shows itself in the Prefect UI."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from prefect import runtime
 from prefect.client.orchestration import get_client
+from prefect.logging import get_run_logger
 
 from aurora_restore.announcements import duration_text
 from aurora_restore.details import SnapshotFound, Step
@@ -32,6 +34,18 @@ def seconds(record: StepRecord) -> float:
     moments = [datetime.fromisoformat(entry["at"]) for entry in record.history]
     started = record.started_at
     return (moments[-1] - started).total_seconds() if started else 0.0
+
+
+def show_finished(operation: Operation) -> dict[str, Any]:
+    """Say that there was nothing to do; return the facts of the operation."""
+    when = operation.head.timestamp if operation.head else "?"
+    get_run_logger().info(
+        "Operation %s has already succeeded (%s UTC): nothing was done",
+        operation.operation_id,
+        when,
+    )
+    show_operation(operation)
+    return operation.steps[Step.SEND_NOTIFICATION].details
 
 
 def show_operation(operation: Operation) -> None:

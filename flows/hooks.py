@@ -6,14 +6,16 @@ from typing import Any
 
 from prefect import Flow, runtime
 from prefect.client.schemas.objects import FlowRun, State
+from prefect.exceptions import TerminationSignal
 from prefect.logging import get_logger
 from pydantic import ValidationError
 
+from aurora_restore import leases, ledger, takeover
 from aurora_restore.announcements import Result
 from aurora_restore.details import Details
-from aurora_restore.endings import Ending
+from aurora_restore.endings import Ending, say_nothing
 from aurora_restore.endings import announce_failure as announce
-from aurora_restore.errors import RestoreError, describe
+from aurora_restore.errors import LeaseHeld, LeaseLost, RestoreError, describe
 from aurora_restore.request import RestoreRequest, one_line
 from flows.way_back import go_back, tidy_copy
 from tasks.artifacts import optional
@@ -27,22 +29,46 @@ def operation_id_of(flow_run_id: object, parameters: dict[str, Any]) -> str:
     return str(parameters.get("operation_id") or f"op-{flow_run_id}")
 
 
-@contextmanager
-def failure_announced(request: RestoreRequest) -> Iterator[None]:
-    """Undo, record and announce an error of the flow's body before Prefect hears of it.
+def this_run() -> ledger.Run:
+    """Return the flow run, with its deployment as far as Prefect's API tells it."""
+    name = None
+    with optional():
+        name = runtime.deployment.name
+    return ledger.Run(
+        str(runtime.flow_run.id), None if name is None else f"restore-aurora-cluster/{name}"
+    )
 
-    A hook alone would not do: when Prefect's API is gone at the end of a run, none is called.
-    BaseException passes: Prefect's own control flow travels there.
+
+@contextmanager
+def end_told(request: RestoreRequest, operation_id: str) -> Iterator[None]:
+    """Let the target go when the run ends; undo, record and announce an error of the flow's body.
+
+    That comes before Prefect hears of it. A hook alone would not do: when Prefect's API is gone at
+    the end of a run, none is called. A run that is told to stop leaves everything to be resumed;
+    any other BaseException passes: Prefect's own control flow travels there.
     """
+    run_id, parameters = runtime.flow_run.id, request.model_dump(mode="json")
     try:
         yield
+    except LeaseLost:
+        say_nothing(str(run_id))
+        raise
+    except LeaseHeld as held:
+        if held.operation_id == operation_id:
+            say_nothing(str(run_id))
+        else:
+            _announce(run_id, "FAILED", describe(held), parameters)
+        raise
     except Exception as error:
-        run_id, parameters = runtime.flow_run.id, request.model_dump(mode="json")
-        operation_id = operation_id_of(run_id, parameters)
         go_back(request, operation_id, error)
         tidy_copy(request, operation_id)
         _announce(run_id, "FAILED", describe(error), parameters)
         raise
+    except (TerminationSignal, KeyboardInterrupt):
+        takeover.interrupt(operation_id)
+        raise
+    else:
+        takeover.release(operation_id)
 
 
 def announce_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001
@@ -58,7 +84,29 @@ def announce_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any])
         result = "CANCELLED"
     elif state.is_crashed():
         result = "CRASHED"
-    _announce(flow_run.id, result, _error_of(state, parameters), parameters)
+    error = _error_of(state, parameters)
+    if error["type"] != "InvalidRequest" and not _take(flow_run, parameters):
+        return
+    _announce(flow_run.id, result, error, parameters)
+
+
+def _take(flow_run: FlowRun, parameters: dict[str, Any]) -> bool:
+    """Take the lease of a run that was killed or cancelled; whether its end is for us to tell.
+
+    It is not if the operation goes on in another run.
+    """
+    operation_id = operation_id_of(flow_run.id, parameters)
+    lease = leases.held(operation_id)
+    if lease is not None and not lease.is_given_up:
+        return True
+    try:
+        takeover.take(RestoreRequest.model_validate(parameters), operation_id, str(flow_run.id))
+    except LeaseHeld as held:
+        logger.info("Not told here: %s", held)
+        return held.operation_id != operation_id
+    except RestoreError as problem:
+        logger.warning("Told without the lease: %s", problem)
+    return True
 
 
 def _error_of(state: State[Any], parameters: dict[str, Any]) -> dict[str, Any]:
@@ -71,10 +119,7 @@ def _error_of(state: State[Any], parameters: dict[str, Any]) -> dict[str, Any]:
 
 def _deployment() -> str:
     """The deployment's full name, as far as Prefect's API tells it: that is a request."""
-    name = None
-    with optional():
-        name = runtime.deployment.name
-    return f"restore-aurora-cluster/{name or '<deployment>'}"
+    return this_run().deployment or "restore-aurora-cluster/<deployment>"
 
 
 def _announce(
@@ -94,4 +139,8 @@ def _announce(
     try:
         announce(ending)
     except RestoreError as failed:
+        # What is noted is told by the watchdog, or by the next run of the target.
         logger.error("%s Not announced: %s", failed, ending)  # noqa: TRY400 - one line
+        takeover.leave(ending.operation_id)
+    else:
+        takeover.release(ending.operation_id)

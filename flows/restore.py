@@ -4,12 +4,12 @@ from typing import Any
 
 from prefect import flow, runtime
 
-from aurora_restore import ledger
+from aurora_restore import ledger, takeover
 from aurora_restore.details import NotificationSent, UsersSetUp
 from aurora_restore.endings import conclude
 from aurora_restore.request import RestoreRequest
-from flows.display import date_run, name_run, show_operation
-from flows.hooks import announce_failure, failure_announced, operation_id_of
+from flows.display import date_run, name_run, show_finished, show_operation
+from flows.hooks import announce_failure, end_told, operation_id_of, this_run
 from tasks.clusters import (
     check_restore_status,
     delete_cluster,
@@ -54,8 +54,9 @@ def restore_aurora_cluster(
     With `replace` = `swap` the new cluster is restored beside the old one; *swap-clusters*
     exchanges their names once it is set up, and *delete-rds* comes after that.
 
-    Each step's record is in DynamoDB. Running the same flow run again (`prefect flow-run retry`)
-    continues where it stopped. Returns the facts of the finished operation.
+    Each step's record is in DynamoDB. Running the same flow run again (`prefect flow-run retry`),
+    or another one with the same `operation_id`, continues where it stopped; a finished operation is
+    left alone. One operation at a time has the target. Returns the facts of the finished operation.
 
     Args:
         request: Which snapshot becomes which cluster, and how.
@@ -64,9 +65,13 @@ def restore_aurora_cluster(
     """
     if dry_run:
         return plan_refresh(request)
-    with failure_announced(request):
-        operation_id = operation_id_of(runtime.flow_run.id, request.model_dump())
-        begun = ledger.begin(request, operation_id, plan_hash)
+    operation_id = operation_id_of(runtime.flow_run.id, request.model_dump())
+    with end_told(request, operation_id):
+        finished = ledger.find_finished(request, operation_id)
+        if finished is not None:
+            return show_finished(finished)
+        takeover.take(request, operation_id, str(runtime.flow_run.id))
+        begun = ledger.begin(request, operation_id, plan_hash, this_run())
         remember(runtime.flow_run.id, begun)
 
         found = check_snapshot(begun)

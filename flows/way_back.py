@@ -8,6 +8,7 @@ from prefect.logging import get_logger
 from aurora_restore import ledger
 from aurora_restore.details import Step
 from aurora_restore.errors import RecordsUnavailable, RestoreError, TimedOut
+from aurora_restore.leases import acting
 from aurora_restore.rds import copying, tags
 from aurora_restore.request import RestoreRequest
 from aurora_restore.sessions import rds_clients
@@ -52,6 +53,7 @@ def tidy_copy(request: RestoreRequest, operation_id: str) -> None:
         plan = ledger.unfinished_copy(request, operation_id)
         if plan is not None:
             marks = tags.marks(operation_id, plan.target_cluster_id)
-            copying.tidy(plan.route, rds_clients(request), marks)
+            with acting(operation_id):
+                copying.tidy(plan.route, rds_clients(request), marks)
     except (RestoreError, ClientError, BotoCoreError) as problem:
         logger.warning("Left as it is, marked: %s", problem)

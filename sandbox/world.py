@@ -46,6 +46,7 @@ class World:
     master_username: str = "postgres"
     table: str = "aurora-restore-state"
     table_index: str = "step-timestamp"
+    target_index: str = "target-timestamp"
     topic: str = "aurora-restore"
     queue: str = "aurora-restore-inbox"
     app_secret: str = "aurora-restore/app"  # noqa: S105  names
@@ -194,7 +195,12 @@ class Builder:
                     "IndexName": self._world.table_index,
                     "KeySchema": _schema("step", "timestamp"),
                     "Projection": {"ProjectionType": "ALL"},
-                }
+                },
+                {
+                    "IndexName": self._world.target_index,
+                    "KeySchema": _schema("target", "timestamp"),
+                    "Projection": {"ProjectionType": "ALL"},
+                },
             ],
             BillingMode="PAY_PER_REQUEST",
         )

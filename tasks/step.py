@@ -4,12 +4,15 @@ from collections.abc import Callable
 from functools import wraps
 from typing import TypeVar, get_type_hints
 
+from botocore.exceptions import BotoCoreError, ClientError
 from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
 from prefect.context import TaskRunContext
 
 from aurora_restore.details import Details, Step
 from aurora_restore.errors import NotReady
+from aurora_restore.faults import Act, verdict, waiting
+from aurora_restore.leases import acting
 from aurora_restore.ledger import enter, still_waiting, store
 from aurora_restore.settings import settings
 from tasks.artifacts import show_progress
@@ -38,7 +41,7 @@ def step(name: Step) -> Callable[[Callable[[B], A]], Task[[B], A]]:
             if entry.done is not None:
                 return before.then(after, **entry.done.details)
             try:
-                return function(before)
+                return _attempt(function, before)
             except NotReady as waiting:
                 if waiting.percent is not None and waiting.percent != entry.percent:
                     records.note_progress(before.operation_id, name, waiting.percent)
@@ -64,3 +67,14 @@ def step(name: Step) -> Callable[[Callable[[B], A]], Task[[B], A]]:
         )(guarded)
 
     return decorate
+
+
+def _attempt(function: Callable[[B], A], before: B) -> A:
+    """Do the step once, under the operation's lease; what AWS does not do now is waited for."""
+    try:
+        with acting(before.operation_id):
+            return function(before)
+    except (BotoCoreError, ClientError) as error:
+        if verdict(error) is Act.WAIT:
+            raise waiting(error) from error
+        raise

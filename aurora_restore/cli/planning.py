@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from aurora_restore import inheriting, preflight
+from aurora_restore import inheriting, ledger, preflight
 from aurora_restore.actions import Action, Totals, actions, totals
 from aurora_restore.cli.answers import Answer, Fault
 from aurora_restore.cli.exits import BadUsage
@@ -20,7 +20,6 @@ from aurora_restore.errors import Refused
 from aurora_restore.plan import Plan
 from aurora_restore.preflight import Check, Examination
 from aurora_restore.rds import names
-from aurora_restore.records import RecordStore
 from aurora_restore.request import RestoreRequest
 from aurora_restore.sessions import target_client
 from aurora_restore.settings import Settings, settings
@@ -62,7 +61,7 @@ def plan(source: str, overrides: Sequence[str], operation_id: str | None, *, qui
         BadUsage: the request or this process's environment is not valid.
     """
     request = read_request(source, overrides, operation_id)
-    known = _settings()
+    _settings()
     operation = request.operation_id or names.PLACEHOLDER
     with working("looking at both accounts", quiet=quiet):
         # Without this an outage were thirty findings.
@@ -70,8 +69,7 @@ def plan(source: str, overrides: Sequence[str], operation_id: str | None, *, qui
         examined = preflight.examine(request, operation)
         estimate = None
         if examined.plan is not None:
-            records = RecordStore(target_client("dynamodb"), known.state_table, known.state_index)
-            estimate = expected_duration(records, request)
+            estimate = expected_duration(ledger.store(), request)
     again = ["aurora-restore", "plan", "-" if source == STDIN else source]
     again += [part for each in overrides for part in ("--set", each)]
     again += ["--operation-id", operation_id] if operation_id is not None else []

@@ -26,6 +26,8 @@ POLLS = {
     for name, value in (("AT_LEAST", "0.05"), ("AT_MOST", "0.05"), ("GIVE_UP_AFTER", "20"))
 }
 
+QUICK = {"AURORA_RESTORE_LEASE_SECONDS": "3", "AURORA_RESTORE_RECORDS_PATIENCE": "0"}
+
 
 @pytest.fixture(scope="session")
 def prefect() -> Iterator[PrefectStack]:
@@ -43,7 +45,7 @@ def account(aws: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """This process is a flow run of the target account: environment, credentials, settings."""
     for name in [each for each in os.environ if each.startswith(("AWS_", "AURORA_RESTORE_"))]:
         monkeypatch.delenv(name)
-    for name, value in (settings(aws) | POLLS).items():
+    for name, value in (settings(aws) | POLLS | QUICK).items():
         monkeypatch.setenv(name, value)
     forget()
     yield

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from aurora_restore import takeover
 from aurora_restore.details import Step, steps_of
 from sandbox import Sandbox
 from sandbox.faults import Fault
@@ -149,7 +150,8 @@ def test_an_archive_that_fails_leaves_a_database_that_serves(refresh, aws: Sandb
 
 def test_an_announcement_that_sns_refuses_fails_the_last_step(refresh, aws: Sandbox):
     """
-    Nobody is told, so the operation has not succeeded; its outcome waits in the head item.
+    Nobody is told, so the operation has not succeeded; that it is done waits in the head item, and
+    whoever looks after it next tells that, once.
     """
     aws.plant("sns-refused")
 
@@ -158,9 +160,17 @@ def test_an_announcement_that_sns_refuses_fails_the_last_step(refresh, aws: Sand
     assert run.items[Step.SEND_NOTIFICATION]["status"] == "FAILED"
     assert run.items[Step.SEND_NOTIFICATION]["details"]["error"]["type"] == "TopicUnavailable"
     assert run.items["operation"]["status"] == "FAILED"
-    assert run.items["operation"]["outcome"]["result"] == "FAILED"
+    assert run.items["operation"]["outcome"]["result"] == "SUCCESS"
     assert run.items["operation"]["announced"] is None
     assert run.messages == []
+
+    aws.clear()
+    assert (takeover.watch(), takeover.watch()) == ([], [])
+
+    assert [message["Subject"] for message in aws.messages()] == ["staging refreshed"]
+    statuses = {item["step"]: item["status"] for item in aws.items("op-001")}
+    assert set(statuses.values()) == {"SUCCESS"}
+    assert len(statuses) == 10
 
 
 def test_an_sns_that_comes_back_is_told_once(refresh, aws: Sandbox):

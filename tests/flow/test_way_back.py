@@ -56,7 +56,7 @@ CREATE_FAULTS = [
     "InvalidParameterCombination",
     "AccessDenied",
 ]
-MODIFY_FAULTS = ["DBClusterNotFoundFault", "InvalidParameterValue", "KMSKeyNotAccessibleFault"]
+MODIFY_FAULTS = ["InvalidSubnet", "InvalidParameterValue", "KMSKeyNotAccessibleFault"]
 
 
 @dataclass(frozen=True)
@@ -100,13 +100,13 @@ SAMPLE = [
     Ending(
         "old name is not given up",
         "rename-refused",
-        {"identifier": "staging", "code": "DBClusterAlreadyExistsFault", "times": 1},
+        {"identifier": "staging", "code": "AccessDenied", "times": 1},
         modes=("swap",),
     ),
     Ending(
         "new name is not given",
         "rename-refused",
-        {"identifier": "staging-new-*", "code": "DBClusterAlreadyExistsFault", "times": 1},
+        {"identifier": "staging-new-*", "code": "AccessDenied", "times": 1},
         modes=("swap",),
     ),
     Ending(

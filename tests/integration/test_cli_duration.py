@@ -12,6 +12,7 @@ from product_fixtures import calls
 from aurora_restore.duration import Estimate, expected_duration
 from aurora_restore.records import RecordStore
 from aurora_restore.sessions import target_client
+from aurora_restore.table import Table
 from sandbox import Sandbox
 from sandbox.faults import Fault
 
@@ -27,7 +28,7 @@ def store(account: Sandbox) -> RecordStore:
     for item in account.items():
         key = {name: {"S": item[name]} for name in ("operation_id", "step")}
         client.delete_item(TableName=account.facts["table"], Key=key)
-    return RecordStore(target_client("dynamodb"), account.facts["table"])
+    return RecordStore(Table(target_client("dynamodb"), account.facts["table"]))
 
 
 @pytest.fixture
@@ -114,7 +115,7 @@ def test_missing_index_is_no_error(account: Sandbox) -> None:
     """
     A table without the index gives no estimate, and says why.
     """
-    store = RecordStore(target_client("dynamodb"), account.facts["table"], "no-such-index")
+    store = RecordStore(Table(target_client("dynamodb"), account.facts["table"]), "no-such-index")
 
     estimate = expected_duration(store, request())
 

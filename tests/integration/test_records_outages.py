@@ -11,6 +11,7 @@ from test_records_store import aws, client, found, store
 from aurora_restore.details import Step
 from aurora_restore.errors import RecordsUnavailable
 from aurora_restore.records import RecordStore
+from aurora_restore.table import Table
 from sandbox import Sandbox
 from sandbox.keys import admin_keys
 
@@ -45,7 +46,7 @@ def test_missing_table_is_told(aws: Sandbox, client: Any) -> None:
     A table that does not exist is told as such.
     """
     with pytest.raises(RecordsUnavailable, match=r"^DynamoDB table no-such-table: .*NotFound"):
-        RecordStore(client, "no-such-table").read("op-001")
+        RecordStore(Table(client, "no-such-table")).read("op-001")
 
 
 def test_unreachable_endpoint_is_told(aws: Sandbox) -> None:
@@ -60,7 +61,7 @@ def test_unreachable_endpoint_is_told(aws: Sandbox) -> None:
     )
 
     with pytest.raises(RecordsUnavailable, match="EndpointConnectionError"):
-        RecordStore(dead, "aurora-restore-state").succeed(found())
+        RecordStore(Table(dead, "aurora-restore-state")).succeed(found())
 
 
 def test_denied_write_is_told(aws: Sandbox, store: RecordStore) -> None:

@@ -12,6 +12,7 @@ from examples import plan, request, state_flow
 from aurora_restore.details import CopyStarted, OperationBegun, SnapshotFound, Step
 from aurora_restore.errors import Refused
 from aurora_restore.records import HEAD, RecordStore
+from aurora_restore.table import Table
 from sandbox import Sandbox
 from sandbox.keys import admin_keys
 
@@ -42,7 +43,7 @@ def aws(sandbox: Sandbox, client: Any) -> Iterator[Sandbox]:
 @pytest.fixture
 def store(aws: Sandbox, client: Any) -> RecordStore:
     """The records, none yet."""
-    return RecordStore(client, aws.facts["table"])
+    return RecordStore(Table(client, aws.facts["table"]))
 
 
 def found() -> SnapshotFound:

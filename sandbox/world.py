@@ -183,7 +183,7 @@ class Builder:
         self.facts |= {"topic_arn": topic, "queue_url": queue, "queue_arn": arn}
 
     def _table(self) -> None:
-        text = {"operation_id": "S", "step": "S", "timestamp": "S"}
+        text = dict.fromkeys(("operation_id", "step", "target", "timestamp"), "S")
         made = self._target["dynamodb"].create_table(
             TableName=self._world.table,
             AttributeDefinitions=[

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from aurora_restore.errors import LeaseHeld, LeaseLost, RecordsUnavailable
+from aurora_restore.errors import LeaseHeld, LeaseLost, RecordsDamaged, RecordsUnavailable
 from aurora_restore.table import Change, ConditionFailed, Item, Table
 
 logger = logging.getLogger(__name__)
@@ -213,8 +213,8 @@ def acquire_own(
             time.sleep(min(seconds / RENEWALS / 2, max(over, MOMENT_SECONDS)))
 
 
-def unfinished(table: Table, index: str) -> list[LeaseRecord]:
-    """Return the leases, one for each target, that are open and whose operation has no ending.
+def unfinished(table: Table, index: str, since: float) -> list[LeaseRecord]:
+    """Return the leases that ran out `since` seconds ago and were not released, one a target.
 
     The index is eventually consistent: read the lease itself before anything is done about it.
 
@@ -226,8 +226,9 @@ def unfinished(table: Table, index: str) -> list[LeaseRecord]:
         ExpressionAttributeNames={"#step": "step"},
         ExpressionAttributeValues={":lease": {"S": LEASE}},
     )
-    found = map(_from_item, items)
-    return [each for each in found if each.holder is not None and each.is_open]
+    found = [_from_item(item) for item in items if item["operation_id"].startswith(_PREFIX)]
+    over = time.time() - since
+    return [each for each in found if each.holder is not None and each.expires <= over]
 
 
 # ── what this process holds ──────────────────────────────────────────────────
@@ -306,9 +307,16 @@ def _read_all(table: Table, targets: Sequence[str]) -> list[LeaseRecord]:
 
 
 def _from_item(item: Item) -> LeaseRecord:
-    holder = Holder(**item["details"]) if item["status"] == HELD else None
     target = str(item["operation_id"]).removeprefix(_PREFIX)
-    return LeaseRecord(target, holder, int(item["fence"]), float(item["expires"]))
+    try:
+        holder = Holder(**item["details"]) if item["status"] == HELD else None
+        return LeaseRecord(target, holder, int(item["fence"]), float(item["expires"]))
+    except (KeyError, TypeError, ValueError) as problem:
+        raise RecordsDamaged(
+            f"lease of {target}",
+            f"it cannot be read ({type(problem).__name__}: {problem})",
+            "Delete the item once no run works on this target.",
+        ) from None
 
 
 def _taking(found: LeaseRecord, holder: Holder, fence: int, seconds: float) -> Change:

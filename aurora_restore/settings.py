@@ -81,6 +81,9 @@ class Settings(BaseSettings):
         gt=0,
         description="For how long a run that does not renew its lease keeps its target.",
     )
+    lost_after: float = Field(
+        300, ge=0, description="Seconds after which a run that lost its lease counts as vanished."
+    )
     records_patience: float = Field(
         180, ge=0, description="Seconds for which a table that does not answer is asked again."
     )

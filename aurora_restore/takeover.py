@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from aurora_restore import endings, leases, ledger
 from aurora_restore.errors import LeaseHeld, RestoreError
@@ -21,15 +22,26 @@ MAX_RESUMES = 3
 class Lost:
     """An operation whose run has vanished: what it was, and whether it may be started again."""
 
-    operation: Operation
+    operation_id: str
     request: RestoreRequest
     deployment: str | None
+    times: int
 
     @property
     def may_resume(self) -> bool:
         """Whether its request allows it, it has a deployment, and it has not vanished too often."""
-        again = self.request.resume_if_lost and self.deployment is not None
-        return again and self.operation.times("CRASHED") <= MAX_RESUMES
+        known = self.request.resume_if_lost and self.deployment is not None
+        return known and self.times <= MAX_RESUMES
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The request that goes on with the operation."""
+        return self.request.model_dump(mode="json") | {"operation_id": self.operation_id}
+
+    @property
+    def key(self) -> str:
+        """What tells this loss from the others of the same operation."""
+        return f"{self.operation_id} lost {self.times}"
 
 
 def take(request: RestoreRequest, operation_id: str, flow_run_id: str) -> None:
@@ -78,26 +90,30 @@ def settle(operation_id: str) -> Operation:
 
 
 def watch() -> list[Lost]:
-    """Return the operations whose run has vanished, each told; their leases are free afterwards.
+    """Return the operations whose run has vanished; each is told, and what was not told before.
 
-    An operation that has ended, and only its announcement was missing, is told and not returned.
-    Safe to repeat, and side by side.
+    Those that may be started again keep their lease, for the run that goes on to take; so they are
+    found again until it does. All others are let go. Safe to repeat, and side by side.
 
     Raises:
         RecordsUnavailable: the table cannot be used.
     """
+    known = settings()
     lost: dict[str, Lost] = {}
-    for each in leases.unfinished(ledger.table(), settings().state_index):
+    for each in leases.unfinished(ledger.table(), known.state_index, known.lost_after):
         try:
-            found = _take_from(each)
+            found = _look_after(each)
         except LeaseHeld:
             continue  # it lives, or somebody else looks after it
+        except RestoreError as problem:
+            logger.error("%s: not looked after: %s", each.target, problem)  # noqa: TRY400
+            continue
         if found is not None:
-            lost[found.operation.operation_id] = found
+            lost[found.operation_id] = found
     return list(lost.values())
 
 
-def _take_from(found: LeaseRecord) -> Lost | None:
+def _look_after(found: LeaseRecord) -> Lost | None:
     if found.holder is None:
         return None
     operation_id = found.holder.operation_id
@@ -109,14 +125,16 @@ def _take_from(found: LeaseRecord) -> Lost | None:
     with _on_behalf_of(operation_id, lease):
         settle(operation_id)
         after = ledger.store().read(operation_id)
-        if after.note("announced") is None and after.note("outcome") is not None:
-            lease.leave()  # SNS did not take it: the next look tries again
+        lost = None
+        if request is not None and after.head is not None and after.head.status == "CRASHED":
+            deployment = after.note("deployment")
+            lost = Lost(operation_id, request, deployment, after.times("CRASHED"))
+        untold = after.note("outcome") is not None and after.note("announced") is None
+        if untold or (lost is not None and lost.may_resume):
+            lease.leave()
         else:
             lease.release()
-    ended = operation.note("outcome") is not None or operation.note("announced") is not None
-    if ended or request is None:
-        return None
-    return Lost(after, request, operation.note("deployment"))
+    return lost
 
 
 def interrupt(operation_id: str) -> None:

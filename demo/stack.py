@@ -73,18 +73,15 @@ class PrefectStack:
         self._start("worker", "start", "--pool", WORK_POOL, "--name", "sandbox")
 
     def deploy(self) -> None:
-        """Register every deployment of prefect.yaml; the cron one stays paused."""
+        """Register every deployment of prefect.yaml; those with a schedule stay paused."""
         self.prefect("--no-prompt", "deploy", "--all")
-        for schedule in self.active_schedules("nightly"):
-            self.prefect(
-                "deployment", "schedule", "pause", "restore-aurora-cluster/nightly", schedule
-            )
+        for deployment in ("restore-aurora-cluster/nightly", "watch-operations/watchdog"):
+            for schedule in self.active_schedules(deployment):
+                self.prefect("deployment", "schedule", "pause", deployment, schedule)
 
     def active_schedules(self, deployment: str) -> list[str]:
         """Return the ids of a deployment's schedules that are not paused."""
-        answer = httpx.get(
-            f"{self.url}/api/deployments/name/restore-aurora-cluster/{deployment}", timeout=30
-        )
+        answer = httpx.get(f"{self.url}/api/deployments/name/{deployment}", timeout=30)
         schedules = answer.raise_for_status().json()["schedules"]
         return [schedule["id"] for schedule in schedules if schedule["active"]]
 

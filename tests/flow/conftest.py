@@ -26,7 +26,11 @@ POLLS = {
     for name, value in (("AT_LEAST", "0.05"), ("AT_MOST", "0.05"), ("GIVE_UP_AFTER", "20"))
 }
 
-QUICK = {"AURORA_RESTORE_LEASE_SECONDS": "3", "AURORA_RESTORE_RECORDS_PATIENCE": "0"}
+QUICK = {
+    "AURORA_RESTORE_LEASE_SECONDS": "3",
+    "AURORA_RESTORE_LOST_AFTER": "0",
+    "AURORA_RESTORE_RECORDS_PATIENCE": "0",
+}
 
 
 @pytest.fixture(scope="session")

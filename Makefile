@@ -16,7 +16,7 @@ help:
 	@echo 'make test         set up, then run the tests'
 	@echo 'make proof        set up, then run the long evidence (half an hour or so)'
 	@echo 'make check        ruff and mypy'
-	@echo 'make bench        measure the orchestration overhead and the downtime of both modes'
+	@echo 'make bench        measure orchestration, downtime, polling, start-up (half an hour)'
 	@echo 'make failures     list the failures that can be planted'
 	@echo 'make deploy       check the environment, then register the deployments of prefect.yaml'
 	@echo 'make screenshot   take the pictures of docs/images anew (needs Chromium)'
@@ -52,6 +52,7 @@ check: $(READY)
 bench: $(READY)
 	@PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL=ERROR $(BIN)/python -m benchmarks.orchestration
 	@PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL=ERROR $(BIN)/python -m benchmarks.downtime
+	@$(BIN)/python -m benchmarks.polling
 
 failures: $(READY)
 	@$(BIN)/python -m sandbox --failures

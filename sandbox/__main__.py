@@ -44,6 +44,11 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "--plant", metavar="NAME", action="append", default=[], help="a failure to begin with"
     )
     parser.add_argument("--env-file", metavar="FILE", type=Path, help="for the export lines")
+    parser.add_argument(
+        "--lasting-sessions",
+        action="store_true",
+        help="let credentials last as long as on AWS, not compressed: fewer calls to renew them",
+    )
     parser.add_argument("--failures", action="store_true", help="list what can be planted, and end")
     parser.add_argument("--ready-fd", type=int, help=argparse.SUPPRESS)  # the library's child
     return parser.parse_args(arguments)
@@ -114,7 +119,12 @@ class Run:
                 self._ended.set()
                 return
             began = time.monotonic()
-            process = Process(self._options.speed, self._options.port, host)
+            process = Process(
+                self._options.speed,
+                self._options.port,
+                host,
+                lasting_sessions=self._options.lasting_sessions,
+            )
             for name in self._options.plant:
                 process.plant(name)
             present(process.facts, self._options, time.monotonic() - began)

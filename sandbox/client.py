@@ -55,10 +55,16 @@ class SandboxSession(boto3.Session):
 class Sandbox:
     """AWS on this machine. A context manager: entering starts it, leaving ends it."""
 
-    def __init__(self, speed: float = 300, *, port: int = 0) -> None:
-        """`speed`: AWS seconds per second here. `port`: of the API; 0 is a free one."""
+    def __init__(
+        self, speed: float = 300, *, port: int = 0, lasting_sessions: bool = False
+    ) -> None:
+        """`speed`: AWS seconds per second here. `port`: of the API; 0 is a free one.
+
+        `lasting_sessions`: credentials are not compressed; else nearly every call renews them.
+        """
         self.facts: dict[str, Any] = {}
         self._arguments = ["--speed", str(speed), "--port", str(port)]
+        self._arguments += ["--lasting-sessions"] if lasting_sessions else []
         self._child: subprocess.Popen[bytes] | None = None
         # Each costs a tenth of a second: AWS's models are read anew.
         self._sessions: dict[tuple[str, str], SandboxSession] = {}

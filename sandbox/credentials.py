@@ -48,9 +48,10 @@ class Identity:
 class Credentials:
     """All keys of the sandbox. Safe for threads."""
 
-    def __init__(self, clock: Clock, task_role: str) -> None:
+    def __init__(self, clock: Clock, task_role: str, *, lasting: bool = False) -> None:
         """`task_role` is the ARN of the role whose keys the container endpoint hands out."""
         self._clock = clock
+        self._lasting = lasting
         self._task_role = task_role
         self._sessions: dict[str, Identity] = {}
         self._container: Identity | None = None
@@ -98,9 +99,7 @@ class Credentials:
 
         Source: Amazon ECS developer guide, "Task IAM role" (the reply of the endpoint).
         """
-        seconds = max(
-            self._clock.real(CONTAINER_HOURS * 3600), CONTAINER_HOURS * LEAST_REAL_SECONDS
-        )
+        seconds = max(self._real(CONTAINER_HOURS * 3600), CONTAINER_HOURS * LEAST_REAL_SECONDS)
         with self._lock:
             held = self._container
         if held is None or (held.expires or 0) - self._clock.now() < seconds / 2:
@@ -148,7 +147,7 @@ class Credentials:
                 "ValidationError",
                 "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
             )
-        made = self._open_session(role, name, self._clock.real(seconds))
+        made = self._open_session(role, name, self._real(seconds))
         return xml_reply(
             call,
             f"<Credentials><AccessKeyId>{made.access_key}</AccessKeyId>"
@@ -158,6 +157,10 @@ class Credentials:
             f"<AssumedRoleUser><AssumedRoleId>{made.user_id}</AssumedRoleId>"
             f"<Arn>{made.arn}</Arn></AssumedRoleUser>",
         )
+
+    def _real(self, aws_seconds: float) -> float:
+        """Return how long a session lasts here: an hour is one if sessions are to last."""
+        return aws_seconds if self._lasting else self._clock.real(aws_seconds)
 
     def _open_session(self, role: str, name: str, real_seconds: float) -> Identity:
         account, role_name = role.split(":")[4], role.rpartition("/")[2]

@@ -24,7 +24,9 @@ ATTEMPTS = 20
 class Process:
     """The running sandbox: what all requests work on."""
 
-    def __init__(self, speed: float, port: int, host: Future[PostgresHost]) -> None:
+    def __init__(
+        self, speed: float, port: int, host: Future[PostgresHost], *, lasting_sessions: bool = False
+    ) -> None:
         """Build the world; time passes at `speed` from then on. It ends with the OS process."""
         self.world = World()
         self.facts: dict[str, Any] = {}
@@ -32,7 +34,9 @@ class Process:
         self.clock = Clock()
         self.events = EventLog(self.clock)
         self.faults = Faults(self.clock)
-        self.credentials = Credentials(self.clock, self.world.task_role_arn)
+        self.credentials = Credentials(
+            self.clock, self.world.task_role_arn, lasting=lasting_sessions
+        )
         self._gateway = Gateway(self.events, self.credentials, self.faults, Control(self).answer)
         server = Server(self._gateway.answer, port)
         threading.Thread(target=server.serve_forever, daemon=True).start()

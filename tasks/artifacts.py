@@ -10,9 +10,10 @@ from prefect.artifacts import (
     create_progress_artifact,
     update_progress_artifact,
 )
+from prefect.context import SettingsContext, get_settings_context
 from prefect.exceptions import PrefectException
 from prefect.logging import get_logger
-from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, Settings
 
 logger = get_logger(__name__)
 
@@ -40,10 +41,22 @@ def show_summary(markdown: str) -> None:
 def optional() -> Iterator[None]:
     """Let a request to Prefect's API fail at once, without retries, and go on."""
     try:
-        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+        with _without_retries():
             yield
     except (httpx.HTTPError, PrefectException) as error:
         logger.warning("Prefect's API did not take it: %s", error)
+
+
+def _without_retries() -> SettingsContext:
+    """Return Prefect's settings of now, without retries; made once, since that takes a while."""
+    now = get_settings_context()
+    if _quick.get("of") is not now.settings:
+        _quick["of"] = now.settings
+        _quick["are"] = now.settings.copy_with_update({PREFECT_CLIENT_MAX_RETRIES: 0})
+    return SettingsContext(profile=now.profile, settings=_quick["are"])
+
+
+_quick: dict[str, Settings] = {}
 
 
 def show_plan(markdown: str) -> None:

@@ -25,6 +25,13 @@ def _no_clients_are_left() -> Iterator[None]:
     _forget()
 
 
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[Sandbox]:
+    """A quick one: these are hundreds of whole runs, and when credentials end is no part of them."""
+    with Sandbox(speed=20_000, lasting_sessions=True) as started:
+        yield started
+
+
 @pytest.fixture
 def stage(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     """The sandbox as it was built, this process as a run of the target account."""

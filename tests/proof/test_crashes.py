@@ -1,0 +1,230 @@
+"""The process dies at any moment, and the operation ends right all the same.
+
+Two moments between which nothing outside the process is changed are one: whether it dies before or
+after it has looked at something makes no difference to whoever goes on. So a run is killed once
+after each change it makes (each call that changes something in AWS, each write to DynamoDB, each
+COMMIT, each message), and before the first. Storms kill it at every kind of point: before each
+call, look, login and statement.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from processes import Runner
+from runner import KILLED
+from safety import resources, serves_old_data, unmarked, unsafe_moments
+
+from demo.stack import PrefectStack
+from sandbox import Sandbox
+from tests.flow.test_way_back import password
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A mode, and what goes wrong in it so that it has to go back."""
+
+    name: str
+    mode: str
+    plant: Callable[[Sandbox], None] | None = None
+
+    @property
+    def ends(self) -> str:
+        """How the operation has to end."""
+        return "SUCCESS" if self.plant is None else "FAILED"
+
+
+def failing_restore(aws: Sandbox) -> None:
+    aws.plant("restore-failed")
+
+
+def refused_rename(aws: Sandbox) -> None:
+    aws.plant("rename-refused", identifier="staging-new-*", code="AccessDenied", times=1)
+
+
+SCENARIOS = [
+    Scenario("delete-first", "delete-first"),
+    Scenario("swap", "swap"),
+    Scenario("the way back of delete-first", "delete-first", failing_restore),
+    Scenario("the way back of a swap", "swap", refused_rename),
+]
+BY_NAME = {each.name: each for each in SCENARIOS}
+
+
+@pytest.fixture(scope="session")
+def runner(sandbox: Sandbox, prefect: PrefectStack) -> Iterator[Runner]:
+    started = Runner(sandbox, prefect)
+    yield started
+    started.close()
+
+
+@dataclass
+class World:
+    """What an operation has left behind."""
+
+    resources: list[str]
+    statuses: dict[str, str]
+    messages: list[str]
+    duplicates: int
+
+    @classmethod
+    def of(cls, aws: Sandbox) -> "World":
+        ids = [json.loads(each["Message"])["id"] for each in aws.messages()]
+        return cls(
+            inventory(aws),
+            {each["step"]: each["status"] for each in aws.items("op-001")},
+            sorted(set(ids)),
+            len(ids) - len(set(ids)),
+        )
+
+
+def inventory(aws: Sandbox) -> list[str]:
+    """Return what there is, by name: clusters, instances, manual snapshots, who may copy."""
+    target, source = aws.client("rds"), aws.client("rds", "source")
+    [shared] = source.describe_db_cluster_snapshot_attributes(
+        DBClusterSnapshotIdentifier=aws.facts["snapshot"]
+    )["DBClusterSnapshotAttributesResult"]["DBClusterSnapshotAttributes"]
+    found = [
+        *(each["DBClusterIdentifier"] for each in target.describe_db_clusters()["DBClusters"]),
+        *(each["DBInstanceIdentifier"] for each in target.describe_db_instances()["DBInstances"]),
+        *(f"may copy: {each}" for each in shared["AttributeValues"]),
+    ]
+    for rds in (target, source):
+        page = rds.describe_db_cluster_snapshots(SnapshotType="manual")
+        found += [each["DBClusterSnapshotIdentifier"] for each in page["DBClusterSnapshots"]]
+    return sorted(found)
+
+
+def begin(aws: Sandbox, scenario: Scenario) -> None:
+    aws.reset()
+    if scenario.plant is not None:
+        scenario.plant(aws)
+
+
+def wrong(aws: Sandbox, scenario: Scenario, reference: World, word: str, died: str) -> list[str]:
+    """Return what is not as it should be after a run that died and one that went on."""
+    found, now = [], World.of(aws)
+    if now.resources != reference.resources:
+        found.append(f"resources {set(now.resources) ^ set(reference.resources)}")
+    if now.statuses["operation"] != scenario.ends:
+        found.append(f"operation {now.statuses['operation']}")
+    if scenario.ends == "SUCCESS" and now.statuses != reference.statuses:
+        found.append(f"records {now.statuses}")
+    if now.messages != reference.messages:
+        found.append(f"messages {now.messages}")
+    # Whether SNS took a message nobody can know who died in between: it is sent again then.
+    if now.duplicates > (died == "sns Publish"):
+        found.append(f"{now.duplicates} messages twice")
+    if scenario.ends == "FAILED" and not serves_old_data(aws, "staging", word):
+        found.append("the old data is not served")
+    found += unmarked(aws, BEFORE[aws.url])
+    found += unsafe_moments(aws.events(), aws.facts["target_account"])
+    return found
+
+
+BEFORE: dict[str, set[str]] = {}
+
+
+def undisturbed(aws: Sandbox, runner: Runner, scenario: Scenario) -> tuple[World, list[str]]:
+    """Return what a run that nothing happens to leaves, and the changes it makes."""
+    begin(aws, scenario)
+    BEFORE[aws.url] = set(resources(aws))
+    run = runner.run(replace=scenario.mode)
+    assert (run["error"] is None) == (scenario.ends == "SUCCESS"), run["error"]
+    world = World.of(aws)
+    assert world.statuses["operation"] == scenario.ends
+    assert world.duplicates == 0
+    return world, run["changes"]
+
+
+PARTS = 4  # so that two workers have something to share; the first part is the sample
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        pytest.param(name, part, marks=pytest.mark.long, id=f"{name}, part {part}")
+        for name in BY_NAME
+        for part in range(PARTS)
+    ],
+)
+def test_run_that_dies_after_a_change_is_taken_up(
+    sandbox: Sandbox, runner: Runner, record_property, name: str, part: int
+) -> None:
+    """
+    Whoever goes on ends right: nothing twice, nothing left over, never without the old data, told
+    once.
+    """
+    scenario = BY_NAME[name]
+    reference, changes = undisturbed(sandbox, runner, scenario)
+    word, bad, points = password(sandbox), [], range(part, len(changes) + 1, PARTS)
+    for point in points:
+        record_property("point", point)
+        bad += died_after(sandbox, runner, scenario, reference, point, word, changes)
+
+    assert not bad, "\n".join(bad)
+
+
+def died_after(
+    aws: Sandbox,
+    runner: Runner,
+    scenario: Scenario,
+    reference: World,
+    point: int,
+    word: str,
+    changes: list[str],
+) -> list[str]:
+    """Kill a run after so many changes, let another one go on; return what is wrong then."""
+    begin(aws, scenario)
+    died = runner.run(replace=scenario.mode, dies_after=point)
+    after = changes[point - 1] if point else "nothing"
+    if died["code"] != KILLED:
+        return [f"{scenario.name} {point} ({after}): it did not die"]
+    runner.run(replace=scenario.mode)
+    found = wrong(aws, scenario, reference, word, after)
+    return [f"{scenario.name} {point} (after {after}): {each}" for each in found]
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.long) for name in BY_NAME])
+def test_run_that_dies_again_and_again_arrives(
+    sandbox: Sandbox, runner: Runner, record_property, name: str
+) -> None:
+    """
+    The n-th process that takes the operation up dies at its n-th point: all kinds of points are
+    met, and in the end it is done.
+    """
+    scenario = BY_NAME[name]
+    reference, _ = undisturbed(sandbox, runner, scenario)
+    word = password(sandbox)
+    begin(sandbox, scenario)
+    for point in range(400):
+        if runner.run(replace=scenario.mode, dies_at=point)["code"] != KILLED:
+            break
+        record_property("point", point)
+    else:
+        pytest.fail("it never arrived")
+
+    found = wrong(sandbox, scenario, reference, word, "sns Publish")
+    assert not found, "\n".join(found)
+
+
+SAMPLE: list[Any] = ["dynamodb UpdateItem", "rds DeleteDBCluster", "sns Publish"]
+
+
+def test_run_that_dies_is_taken_up(sandbox: Sandbox, runner: Runner) -> None:
+    """
+    A sample: killed after the lease is taken, after the old cluster's deletion is asked for, and
+    after the announcement.
+    """
+    scenario = BY_NAME["delete-first"]
+    reference, changes = undisturbed(sandbox, runner, scenario)
+    word, bad = password(sandbox), []
+    for each in SAMPLE:
+        point = changes.index(each) + 1
+        bad += died_after(sandbox, runner, scenario, reference, point, word, changes)
+
+    assert not bad, "\n".join(bad)

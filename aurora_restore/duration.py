@@ -33,7 +33,8 @@ def expected_duration(records: RecordStore, request: RestoreRequest) -> Estimate
         newest = records.recent(LOOKED_AT, request.target_name)
     except RecordsUnavailable as error:
         return _unknown(f"{error.resource}: its index {error.problem}")
-    lasted = [_seconds(each) for each in newest if _has_lasted(each)][:COUNTED]
+    ended = [each for each in newest if each.status == "SUCCESS"]
+    lasted = [each for each in map(seconds_between, ended) if each is not None][:COUNTED]
     if not lasted:
         return _unknown(f"no finished refresh of {target} in the records")
     seconds = round(median(lasted))
@@ -46,13 +47,19 @@ def expected_duration(records: RecordStore, request: RestoreRequest) -> Estimate
     return Estimate(seconds=seconds, refreshes=len(lasted), text=text)
 
 
-def _has_lasted(head: StepRecord) -> bool:
-    return head.status == "SUCCESS" and bool(head.history)
+def seconds_between(
+    record: StepRecord, now: datetime | None = None, since: datetime | None = None
+) -> float | None:
+    """Return how long a record's attempts took together, until `now` if it is in progress.
 
-
-def _seconds(head: StepRecord) -> float:
-    first, last = (datetime.fromisoformat(head.history[each]["at"]) for each in (0, -1))
-    return (last - first).total_seconds()
+    `since`: from another moment than the first one. None if that is not recorded.
+    """
+    if not record.history:
+        return None
+    first, last = (datetime.fromisoformat(record.history[each]["at"]) for each in (0, -1))
+    if record.status == "IN_PROGRESS" and now is not None:
+        last = now
+    return max(0.0, (last - (since or first)).total_seconds())
 
 
 def _minutes(seconds: int) -> str:

@@ -213,6 +213,20 @@ def acquire_own(
             time.sleep(min(seconds / RENEWALS / 2, max(over, MOMENT_SECONDS)))
 
 
+def require_open(table: Table, targets: Sequence[str]) -> None:
+    """Return if nobody works on any of these clusters at this moment. Only reads.
+
+    Raises:
+        LeaseHeld: somebody does; names the run.
+        RecordsUnavailable, RecordsDamaged: nobody can tell.
+
+    Source: DynamoDB API, GetItem (consistent).
+    """
+    for each in _read_all(table, targets):
+        if not each.is_open:
+            raise _held(each)
+
+
 def unfinished(table: Table, index: str, since: float) -> list[LeaseRecord]:
     """Return the leases that ran out `since` seconds ago and were not released, one a target.
 

@@ -80,8 +80,8 @@ class Operation:
     @property
     def replace(self) -> str:
         """How the old cluster is replaced: delete-first or swap."""
-        request = self.head.details.get("request", {}) if self.head else {}
-        return str(request.get("replace", "delete-first"))
+        request = self.head.details.get("request") if self.head else None
+        return str((request if isinstance(request, dict) else {}).get("replace", "delete-first"))
 
     @property
     def order(self) -> tuple[Step, ...]:
@@ -92,6 +92,18 @@ class Operation:
     def first_unfinished(self) -> Step | None:
         """The first step, in that order, without a SUCCESS record."""
         return next((step for step in self.order if not self.succeeded(step)), None)
+
+
+@dataclass(frozen=True)
+class Page:
+    """The operations that changed last: their head items, newest first.
+
+    `unreadable` are those that are not of the contract's shape; `evaluated` counts both.
+    """
+
+    heads: list[StepRecord]
+    unreadable: list[RecordsDamaged]
+    evaluated: int
 
 
 class RecordStore:
@@ -137,6 +149,10 @@ class RecordStore:
     def recent(
         self, limit: int, target: str | None = None, since: datetime | None = None
     ) -> list[StepRecord]:
+        """Return the head items that `page` finds and that can be read."""
+        return self.page(limit, target, since).heads
+
+    def page(self, limit: int, target: str | None = None, since: datetime | None = None) -> Page:
         """Return the head items of the operations that changed last, newest first, by one query.
 
         At most `limit`, of every target or of one (account/Region/cluster), not older than `since`.
@@ -157,7 +173,15 @@ class RecordStore:
             ScanIndexForward=False,
             Limit=limit,
         )
-        return [_from_item(item) for item in items]
+        heads: list[StepRecord] = []
+        unreadable: list[RecordsDamaged] = []
+        for item in items:
+            try:
+                # Whatever else lies in the table may have an attribute called `target`.
+                heads += [_from_item(item)] if item["step"] == HEAD else []
+            except RecordsDamaged as damaged:
+                unreadable.append(damaged)
+        return Page(heads, unreadable, len(items))
 
     def begin(self, operation_id: str, request: RestoreRequest) -> None:
         """Put the head item: the request, and that the operation is in progress.
@@ -320,13 +344,24 @@ def _from_item(item: Item) -> StepRecord:
     wrong = [
         name for name, kind in _KINDS.items() if not isinstance(fields.get(name, kind()), kind)
     ]
+    if "history" not in wrong and not all(map(_is_change, fields.get("history", []))):
+        wrong.append("history")
     # A head item may hold notes alone: what was to be told of a run that never began.
     if wrong or (missing and fields["step"] != HEAD):
         raise RecordsDamaged(
             f"record {fields['step']} of operation {fields['operation_id']}",
-            f"its {', '.join(missing or wrong)} cannot be read",
+            f"its {', '.join(wrong or missing)} cannot be read",
         )
     return StepRecord(**fields, notes=item)
+
+
+def _is_change(entry: object) -> bool:
+    """Whether it is an entry of a history: a status and its moment, with an offset."""
+    try:
+        moment = datetime.fromisoformat(entry["at"])  # type: ignore[index]
+        return isinstance(entry["status"], str) and moment.tzinfo is not None  # type: ignore[index]
+    except (KeyError, TypeError, ValueError):
+        return False
 
 
 _KINDS: dict[str, type] = {
@@ -335,4 +370,5 @@ _KINDS: dict[str, type] = {
     "details": dict,
     "history": list,
     "fence": int,
+    "percent": int,
 }

@@ -36,17 +36,18 @@ class Envelope(BaseModel, frozen=True):
 class Answer:
     """What a command found out: `result` for machines, `show` prints the same for people.
 
-    An answer with findings has an `error` that sums them up.
+    An answer with findings has an `error` that sums them up, and the exit code `with_error`.
     """
 
     result: BaseModel
     show: "Callable[[Screen], None]"
     error: Fault | None = None
+    with_error: ExitCode = ExitCode.FINDINGS
 
     @property
     def exit_code(self) -> ExitCode:
-        """1 if there are findings."""
-        return ExitCode.DONE if self.error is None else ExitCode.FINDINGS
+        """0 exactly if there is no error."""
+        return ExitCode.DONE if self.error is None else self.with_error
 
     def envelope(self, command: str | None) -> Envelope:
         """Return it as a machine reads it."""
@@ -61,11 +62,15 @@ class Answer:
 
 def failure(command: str | None, error: BaseException) -> Envelope:
     """Return the envelope of a command that raised."""
-    known = describe(error) | {"message": one_line_of(error)}
     return Envelope(
         command=command,
         ok=False,
         exit_code=exit_code_of(error),
-        error=Fault.model_validate(known),
+        error=fault_of(error),
         result=None,
     )
+
+
+def fault_of(error: BaseException) -> Fault:
+    """Return an error as the envelope has it."""
+    return Fault.model_validate(describe(error) | {"message": one_line_of(error)})

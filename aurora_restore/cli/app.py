@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import os
 import re
 import sys
@@ -24,15 +25,24 @@ if TYPE_CHECKING:
 
 NAME = "aurora-restore"
 Commands = Mapping[str, Callable[..., Answer]]
-COMMANDS: Commands = {"plan": commands.plan}
+COMMANDS: Commands = {
+    "plan": commands.plan,
+    "status": commands.status,
+    "history": commands.history,
+    "resume": commands.resume,
+    "announce": commands.announce,
+    "cleanup": commands.cleanup,
+}
 HELP = """Refresh an Aurora PostgreSQL cluster from another account's snapshot.
 
-The refresh itself is a Prefect flow. This command looks at it, and changes nothing.
+The refresh itself is a Prefect flow. `plan`, `status` and `history` look at it and change nothing;
+the other commands do what they are called.
 
 Example: aurora-restore plan request.yaml
 
-Exit codes: 0 done, 1 findings, 2 bad usage or an invalid request, 3 AWS or the records could not be
-reached, 70 a fault of this program, 130 interrupted. NO_COLOR is obeyed.
+Exit codes: 0 done, 1 findings, refused or not ended in success, 2 bad usage or an invalid request,
+3 AWS, the records or Prefect could not be reached, 70 a fault of this program, 130 interrupted.
+NO_COLOR is obeyed.
 """
 
 
@@ -40,6 +50,8 @@ def main(arguments: Sequence[str] | None = None, commands: Commands = COMMANDS) 
     """Run a command line; return its exit code. Never raises, and never shows a traceback."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
+    # What the library logs is said by the answer or the error; Python would print it as well.
+    logging.getLogger("aurora_restore").addHandler(logging.NullHandler())
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     command = next((each for each in tokens if each in commands), None)
     as_json = _wants_json(tokens)

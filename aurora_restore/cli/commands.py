@@ -39,3 +39,160 @@ def plan(
     from aurora_restore.cli import planning  # noqa: PLC0415 - boto3 takes a second to load
 
     return planning.plan(request, set_ or [], operation_id, quiet=as_json)
+
+
+def status(
+    operation: str,
+    /,
+    *,
+    follow: Annotated[bool, Parameter(negative="")] = False,
+    every: float = 5.0,
+    as_json: AsJson = False,
+) -> Answer:
+    """Show how an operation is: its steps, what failed, what to do next. It changes nothing.
+
+    By one query of the records.
+
+    With --follow it looks again until the operation has ended: exit code 0 for SUCCESS, 1 for
+    any other ending.
+
+    Example: aurora-restore status op-20261124 --follow
+
+    Parameters
+    ----------
+    operation
+        Name of the operation; `aurora-restore history` lists them.
+    follow
+        Show each change until the operation has ended; with --json print its end only.
+    every
+        Seconds between two looks, with --follow.
+    as_json
+        Print one JSON document instead of text.
+    """
+    if follow:
+        from aurora_restore.cli import following  # noqa: PLC0415
+
+        return following.follow(operation, every, quiet=as_json)
+    from aurora_restore.cli import status as work  # noqa: PLC0415
+
+    return work.status(operation, quiet=as_json)
+
+
+def history(
+    *,
+    target: str | None = None,
+    failed: Annotated[bool, Parameter(negative="")] = False,
+    since: str | None = None,
+    limit: int = 20,
+    as_json: AsJson = False,
+) -> Answer:
+    """List the operations that changed last, newest first. It changes nothing.
+
+    By one query of an index, whose cost does not grow with the table.
+
+    Example: aurora-restore history --target 987654321098/us-west-2/staging --since 7d --failed
+
+    Parameters
+    ----------
+    target
+        Only operations of this cluster: account/Region/cluster, or the cluster alone where only
+        one account may be restored into.
+    failed
+        Only those that failed, crashed or were cancelled, among the newest 200.
+    since
+        Only those that changed since: 90m, 12h, 7d, 2w ago, or a date such as 2026-11-01.
+    limit
+        How many to list, 1 to 200.
+    as_json
+        Print one JSON document instead of text.
+    """
+    from aurora_restore.cli import history as work  # noqa: PLC0415
+
+    return work.history(target, since, limit, failed=failed, quiet=as_json)
+
+
+def resume(
+    operation: str,
+    /,
+    *,
+    deployment: str | None = None,
+    watch: Annotated[bool, Parameter(negative="")] = False,
+    as_json: AsJson = False,
+) -> Answer:
+    """Start an unfinished operation again, with the request it was begun with.
+
+    Starts a flow run of its deployment, as `prefect deployment run` does; finished steps are not
+    done again. Refuses if the operation has succeeded or brought the old cluster back, or if a run
+    is at work on its target.
+
+    Example: aurora-restore resume op-20261124 --watch
+
+    Parameters
+    ----------
+    operation
+        Name of the operation; `aurora-restore history` lists them.
+    deployment
+        FLOW/DEPLOYMENT to start instead of the one on record.
+    watch
+        Wait until the flow run has ended: exit code 0 if it succeeded, else 1.
+    as_json
+        Print one JSON document instead of text.
+    """
+    from aurora_restore.cli import resuming  # noqa: PLC0415
+
+    return resuming.resume(operation, deployment, watch=watch, quiet=as_json)
+
+
+def announce(operation: str | None = None, /, *, as_json: AsJson = False) -> Answer:
+    """Send the announcements that are noted and were not sent.
+
+    Of one operation, or of all that wait. Without a name it looks for operations whose run has
+    vanished as well, and tells that.
+
+    Example: aurora-restore announce op-20261124
+
+    Parameters
+    ----------
+    operation
+        Name of the operation; none: all.
+    as_json
+        Print one JSON document instead of text.
+    """
+    from aurora_restore.cli import announcing  # noqa: PLC0415
+
+    return announcing.announce(operation, quiet=as_json)
+
+
+def cleanup(
+    *,
+    dry_run: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    target: str | None = None,
+    older_than: str = "24h",
+    region: str | None = None,
+    as_json: AsJson = False,
+) -> Answer:
+    """Remove what refreshes have left behind. DELETES snapshots and clusters unless --dry-run.
+
+    Lists everything in this shell's account that carries this program's tags, with its age and
+    size, and why it is a leftover or kept. Never touched: a target, an old cluster or one that was
+    brought back, final snapshots, archived copies, what a run works on, what is not on record.
+
+    Example: aurora-restore cleanup --dry-run, which changes nothing
+
+    Parameters
+    ----------
+    dry_run
+        Only list: nothing is changed.
+    target
+        account/Region/cluster: only what refreshes of this target have left. Otherwise every one's.
+    older_than
+        For how long a refresh that could be resumed must have been left alone: minutes, hours or
+        days, e.g. 90m, 24h, 7d.
+    region
+        Region of the targets. Otherwise the shell's own.
+    as_json
+        Print one JSON document instead of text.
+    """
+    from aurora_restore.cli import cleaning  # noqa: PLC0415 - boto3 takes a second to load
+
+    return cleaning.clean(target, older_than, region, dry_run=dry_run, quiet=as_json)

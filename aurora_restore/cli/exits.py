@@ -1,9 +1,12 @@
 """How a command ends, for the shell and for CI."""
 
 from enum import IntEnum
+from http import HTTPStatus
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from aurora_restore.announcements import TopicUnavailable
+from aurora_restore.cli.prefect_run import PrefectUnreachable
 from aurora_restore.errors import RecordsUnavailable, RestoreError
 
 
@@ -31,12 +34,23 @@ def exit_code_of(error: BaseException) -> ExitCode:
             return ExitCode.INTERRUPTED
         case BadUsage():
             return ExitCode.USAGE
-        case RecordsUnavailable() | ClientError() | BotoCoreError() | OSError():
+        case RecordsUnavailable() | PrefectUnreachable():
             return ExitCode.UNREACHABLE
         case RestoreError():
-            return ExitCode.FINDINGS
+            silent = isinstance(error, TopicUnavailable) and not _is_refusal(error.__cause__)
+            return ExitCode.UNREACHABLE if silent else ExitCode.FINDINGS
+        case ClientError() | BotoCoreError() | OSError():
+            return ExitCode.UNREACHABLE
         case _:
             return ExitCode.BROKEN
+
+
+def _is_refusal(error: BaseException | None) -> bool:
+    """Whether AWS has answered, and said no."""
+    if not isinstance(error, ClientError):
+        return False
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return status < HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def one_line_of(error: BaseException) -> str:

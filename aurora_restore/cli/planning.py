@@ -1,7 +1,6 @@
 """`aurora-restore plan`: examined, then told. Only reads."""
 
 import json
-import re
 import shlex
 from collections.abc import Sequence
 from typing import Any
@@ -11,18 +10,16 @@ from pydantic import BaseModel
 from aurora_restore import inheriting, ledger, preflight
 from aurora_restore.actions import Action, Totals, actions, totals
 from aurora_restore.cli.answers import Answer, Fault
-from aurora_restore.cli.exits import BadUsage
+from aurora_restore.cli.environment import known_settings
 from aurora_restore.cli.plan_view import show_plan
 from aurora_restore.cli.requests import STDIN, read_request
 from aurora_restore.cli.screen import working
 from aurora_restore.duration import Estimate, expected_duration
-from aurora_restore.errors import Refused
 from aurora_restore.plan import Plan
 from aurora_restore.preflight import Check, Examination
 from aurora_restore.rds import names
 from aurora_restore.request import RestoreRequest
 from aurora_restore.sessions import target_client
-from aurora_restore.settings import Settings, settings
 
 DEPLOYMENT = "restore-aurora-cluster/refresh"
 
@@ -61,7 +58,7 @@ def plan(source: str, overrides: Sequence[str], operation_id: str | None, *, qui
         BadUsage: the request or this process's environment is not valid.
     """
     request = read_request(source, overrides, operation_id)
-    _settings()
+    known_settings()
     operation = request.operation_id or names.PLACEHOLDER
     with working("looking at both accounts", quiet=quiet):
         # Without this an outage were thirty findings.
@@ -106,10 +103,11 @@ def answer(
     return Answer(result, lambda screen: show_plan(screen, result), fault)
 
 
-def start_command(parameters: dict[str, Any]) -> str:
-    """Return the command that starts the deployment with these parameters, fit for a shell."""
+def start_command(parameters: dict[str, Any], deployment: str = DEPLOYMENT) -> str:
+    """Return the command that starts a deployment with these parameters, fit for a shell."""
     given = [f"--param {shlex.quote(f'{name}={_value(v)}')}" for name, v in parameters.items()]
-    return " ".join([f"prefect deployment run '{DEPLOYMENT}'", *given])
+    plain = "".join(each for each in deployment if each.isprintable() and each != "'")
+    return " ".join([f"prefect deployment run '{plain}'", *given])
 
 
 def _value(value: object) -> str:
@@ -141,15 +139,3 @@ def _differences(made: Plan | None) -> list[Difference]:
         Difference(field=field, old=old, new=new)
         for field, old, new in inheriting.differences(made.new, made.old.blueprint)
     ]
-
-
-def _settings() -> Settings:
-    try:
-        return settings()
-    except Refused as refused:
-        variable = re.compile(r"(?:^|(?<=; ))([a-z_.]+)(?=:)")
-        problem = variable.sub(
-            lambda match: f"AURORA_RESTORE_{match[1].upper().replace('.', '__')}", refused.problem
-        )
-        remedy = "Set these environment variables as the deployment has them."
-        raise BadUsage(refused.resource, problem, remedy) from None

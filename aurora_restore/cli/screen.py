@@ -54,17 +54,20 @@ class Screen:
         for line in self._wrapped(text, indent, hang):
             self._line(line, style)
 
-    def verbatim(self, text: str) -> None:
-        """Print one line as it is, to be copied, however long."""
-        self._line(_clean(text))
+    def verbatim(self, text: str, *, indented: bool = False) -> None:
+        """Print one line as it is, to be copied, however long; `indented`: its spaces as well."""
+        self._line(_printable(text) if indented else _clean(text))
 
-    def rows(self, rows: Sequence[Row]) -> None:
-        """Print rows of equally many cells: aligned if there is room for it, else as lines."""
+    def rows(self, rows: Sequence[Row], *, readable: int = READABLE) -> None:
+        """Print rows of equally many cells: aligned if there is room for it, else as lines.
+
+        `readable`: characters that the last column needs.
+        """
         if not rows:
             return
         columns = list(zip(*(map(_clean, row.cells) for row in rows), strict=True))
         widths = [max(map(len, column)) + GAP for column in columns[:-1]]
-        aligned = self.console.width - sum(widths) >= READABLE
+        aligned = self.console.width - sum(widths) >= readable
         for row in rows:
             *names, last = map(_clean, row.cells)
             if aligned:
@@ -75,7 +78,7 @@ class Screen:
                     self._line(line)
             else:
                 self.paragraph(" ".join(names[:2]), hang=4, style=row.style)
-                for cell in [*names[2:], last]:
+                for cell in filter(None, [*names[2:], last]):
                     self.paragraph(cell, indent=4)
 
     def _wrapped(self, text: str, indent: int, hang: int = 0) -> list[str]:
@@ -106,7 +109,11 @@ def is_plain(stream: TextIO, environment: Mapping[str, str]) -> bool:
 
 def _clean(text: str) -> str:
     """One line, without what a terminal would obey."""
-    return "".join(each for each in " ".join(text.split()) if each.isprintable())
+    return _printable(" ".join(text.split()))
+
+
+def _printable(text: str) -> str:
+    return "".join(each for each in text if each.isprintable())
 
 
 @contextmanager

@@ -45,6 +45,7 @@ def ran(account: Sandbox) -> Iterator[Callable[..., None]]:
             "step": "operation",
             "status": status,
             "timestamp": last.strftime("%Y-%m-%d %H:%M:%S"),
+            "target": request(**changes).target_name,
             "details": {"request": parameters(**changes)},
             "history": [
                 {"status": "IN_PROGRESS", "at": first.isoformat(timespec="milliseconds")},
@@ -111,11 +112,32 @@ def test_recent_is_newest_first_and_limited(store: RecordStore, ran: Callable[..
     assert [each.operation_id for each in store.recent(2)] == ["op-1", "op-2"]
 
 
+def test_damaged_record_is_no_error(
+    account: Sandbox, store: RecordStore, ran: Callable[..., None]
+) -> None:
+    """
+    A head item that cannot be read, and what else has the target's name, is left out.
+    """
+    ran(2, 42)
+    ran(1, 5)
+    for step, history in (("operation", "?"), ("operation-2", []), ("other", "?")):
+        item = {"operation_id": "op-1", "step": step, "timestamp": "2999-01-01 00:00:00"}
+        item |= {"target": request().target_name, "history": history}
+        account.client("dynamodb").put_item(
+            TableName=account.facts["table"], Item=TypeSerializer().serialize(item)["M"]
+        )
+
+    estimate = expected_duration(store, request())
+
+    assert estimate.text == "about 42 min (as the last refresh of staging)"
+
+
 def test_missing_index_is_no_error(account: Sandbox) -> None:
     """
     A table without the index gives no estimate, and says why.
     """
-    store = RecordStore(Table(target_client("dynamodb"), account.facts["table"]), "no-such-index")
+    table = Table(target_client("dynamodb"), account.facts["table"])
+    store = RecordStore(table, target_index="no-such-index")
 
     estimate = expected_duration(store, request())
 

@@ -187,6 +187,11 @@ def deliver(operation: Operation) -> str:
     return message_id
 
 
+def is_told(flow_run_id: str) -> bool:
+    """Whether this process has told a run's end, or need not."""
+    return flow_run_id in _sent
+
+
 def say_nothing(flow_run_id: str) -> None:
     """Leave what becomes of a run untold: the operation is another run's."""
     _sent.add(flow_run_id)

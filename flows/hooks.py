@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from aurora_restore import leases, ledger, takeover
 from aurora_restore.announcements import Result
 from aurora_restore.details import Details
-from aurora_restore.endings import Ending, say_nothing
+from aurora_restore.endings import Ending, is_told, say_nothing
 from aurora_restore.endings import announce_failure as announce
 from aurora_restore.errors import LeaseHeld, LeaseLost, RestoreError, describe
 from aurora_restore.request import RestoreRequest, one_line
@@ -76,7 +76,7 @@ def announce_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any])
 
     Does nothing for a dry run, nor for a run that has announced its end itself.
     """
-    if flow_run.parameters.get("dry_run"):
+    if flow_run.parameters.get("dry_run") or is_told(str(flow_run.id)):
         return
     parameters = dict(flow_run.parameters.get("request") or {})
     result: Result = "FAILED"

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from processes import Runner
 from stage import Stage, is_change
 
 from aurora_restore import sessions, settings
 from demo.facts import settings as sandbox_settings
+from demo.stack import PrefectStack
 from sandbox import Sandbox
 from tests.flow.conftest import account, prefect, refresh
 
@@ -27,7 +29,7 @@ def _no_clients_are_left() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[Sandbox]:
-    """A quick one: these are hundreds of whole runs, and when credentials end is no part of them."""
+    """A quick one: these are hundreds of whole runs, and none is about the end of credentials."""
     with Sandbox(speed=20_000, lasting_sessions=True) as started:
         yield started
 
@@ -63,6 +65,14 @@ def _forget() -> None:
 def running(aws: Sandbox, account: None, monkeypatch: pytest.MonkeyPatch) -> Stage:
     """The same for whole runs of the flow; `account` has made this process one."""
     return Stage(aws, monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def runner(sandbox: Sandbox, prefect: PrefectStack) -> Iterator[Runner]:
+    """Runs of the flow in processes of their own."""
+    started = Runner(sandbox, prefect)
+    yield started
+    started.close()
 
 
 PROOFS = {

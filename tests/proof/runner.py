@@ -1,9 +1,9 @@
 """Runs of the flow in processes of their own, which can be made to die at any of their points.
 
 `python -m tests.proof.runner` reads one JSON document a line and answers with one: it forks for
-each run, so that a run starts in milliseconds, and dies as a killed process does: at once, without any
-code of its own. A point is a moment before something is asked of AWS or of PostgreSQL, or after the
-last of these.
+each run, so that a run starts in milliseconds, and dies as a killed process does: at once, without
+any code of its own. A point is a moment before something is asked of AWS or of PostgreSQL, or after
+the last of these.
 """
 
 import json

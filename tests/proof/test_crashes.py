@@ -8,7 +8,7 @@ call, look, login and statement.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,6 @@ from processes import Runner
 from runner import KILLED
 from safety import resources, serves_old_data, unmarked, unsafe_moments
 
-from demo.stack import PrefectStack
 from sandbox import Sandbox
 from tests.flow.test_way_back import password
 
@@ -51,13 +50,6 @@ SCENARIOS = [
     Scenario("the way back of a swap", "swap", refused_rename),
 ]
 BY_NAME = {each.name: each for each in SCENARIOS}
-
-
-@pytest.fixture(scope="session")
-def runner(sandbox: Sandbox, prefect: PrefectStack) -> Iterator[Runner]:
-    started = Runner(sandbox, prefect)
-    yield started
-    started.close()
 
 
 @dataclass

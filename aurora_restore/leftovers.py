@@ -141,11 +141,12 @@ def _judge_cluster(resource: Resource, refresh: _Refresh, known: Known) -> Lefto
         return _judge_old(resource, known)
     restored = _fact(refresh.operation.note("restored"), "resource_id")
     home = f"{refresh.request.target_account_id}/{refresh.request.target_region}"
-    beside = refresh.plan.swaps_names and named == f"{home}/{refresh.plan.new.cluster_id}"
+    # In delete-first that is the target's, which was looked at above.
+    beside = named == f"{home}/{refresh.plan.new.cluster_id}"
     why = _first(
         (refresh.operation.has_succeeded, "its refresh has succeeded"),
         (
-            restored is None or restored != resource.resource_id,
+            restored != resource.resource_id,
             "it is not the cluster that its operation has restored",
         ),
         (not beside, "it has not the temporary identifier under which it was restored"),

@@ -7,15 +7,16 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from aurora_restore import cleanup
-from aurora_restore.cleanup import Found, Outcome, Scope, Survey
+from aurora_restore import removal
 from aurora_restore.cli.answers import Answer, Fault
 from aurora_restore.cli.cleaning_view import show_cleanup
 from aurora_restore.cli.environment import known_settings
 from aurora_restore.cli.exits import BadUsage
 from aurora_restore.cli.screen import working
 from aurora_restore.leftovers import Leftover
+from aurora_restore.removal import Outcome
 from aurora_restore.sessions import target_client
+from aurora_restore.survey import Found, Scope, Survey, survey
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
@@ -76,7 +77,7 @@ def clean(
     known_settings()
     scope = _scope(target, older_than, region)
     with working("looking for what refreshes have left behind", quiet=quiet):
-        found = cleanup.survey(scope)
+        found = survey(scope)
     outcomes: list[Outcome] = []
     if not dry_run:
 
@@ -84,7 +85,7 @@ def clean(
             with working(what, quiet=quiet):
                 time.sleep(seconds)
 
-        outcomes = list(cleanup.remove(found, pause))
+        outcomes = list(removal.remove(found, pause))
     return answer(found, outcomes, datetime.now(UTC), dry_run=dry_run)
 
 

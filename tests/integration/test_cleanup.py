@@ -1,17 +1,21 @@
 """`aurora-restore cleanup` on the sandbox: exactly the leftovers go, and nothing that serves."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from leavings import FUTURE, HERE, NEAR, PAST, SOURCE, Leavings
 from product_fixtures import calls, changes, forget_caches
 
-from aurora_restore import leases, ledger
+from aurora_restore import leases, ledger, removal
 from aurora_restore.cli import main
 from aurora_restore.leases import Holder
 from aurora_restore.rds import tags
+from aurora_restore.survey import Scope, Survey, survey
+from aurora_restore.table import Change
 from sandbox import Sandbox
 from sandbox.faults import Fault
 
@@ -282,6 +286,110 @@ def test_a_snapshot_that_is_copied_stays(left: Leavings, cleanup: Cleanup) -> No
     assert code == 0
     assert told(document, "leftovers").keys() == {f"{SOURCE}/{DAILY}-share-twohops"}
     assert told(document, "kept") == {f"{NEAR}/{DAILY}-hop-twohops": "a copy is being made from it"}
+
+
+def looked() -> Survey:
+    return survey(Scope("us-west-2", timedelta(0)))
+
+
+def hurried(what: str, seconds: float) -> None:
+    time.sleep(0.01)
+
+
+def test_what_has_changed_since_the_look_stays(left: Leavings) -> None:
+    """
+    Under the lease everything is read again: what is needed by then is not removed.
+    """
+    route = left.copied("one", copy_route="one-step", source_kms_key_id=None)
+    made = looked()
+    arn = route.hops[-1].arn
+    archived = tags.to_api({tags.ARCHIVED: PAST})
+    left.aws.client("rds").add_tags_to_resource(ResourceName=arn, Tags=archived)
+    before = left.names()
+
+    [outcome] = removal.remove(made, hurried)
+
+    assert (outcome.result, outcome.problem) == (
+        "kept",
+        "archived copies are pruned by the refreshes of their target",
+    )
+    assert left.names() == before
+
+
+def test_an_operation_that_goes_on_since_the_look_keeps_its_own(left: Leavings) -> None:
+    """
+    A way back that has begun meanwhile is seen under the lease.
+    """
+    left.copied("one", copy_route="one-step", source_kms_key_id=None)
+    made, before = looked(), left.names()
+    ledger.store().note("one", going_back=True)
+
+    [outcome] = removal.remove(made, hurried)
+
+    assert (outcome.result, outcome.problem) == (
+        "kept",
+        "the old cluster of operation one is not brought back",
+    )
+    assert left.names() == before
+
+
+def test_a_run_that_has_begun_since_the_look_keeps_its_target(left: Leavings) -> None:
+    """
+    Whose lease cannot be taken, nothing of it is removed.
+    """
+    left.copied("two-hops")
+    made, before = looked(), left.names()
+    lease, _ = leases.acquire(ledger.table(), [TARGET], Holder.here("other", "run-1"), 60)
+
+    outcomes = list(removal.remove(made, hurried))
+
+    lease.release()
+    assert {(each.result, each.problem) for each in outcomes} == {
+        ("kept", f"operation other is at work on {TARGET}")
+    }
+    assert left.names() == before
+
+
+def test_a_cleanup_whose_lease_is_lost_changes_nothing_more(left: Leavings) -> None:
+    """
+    The guard of every change applies: once another has the target, no further call is sent.
+    """
+    left.beside("beside", "staging-new-beside", deletion_protection=True)
+    made, asked = looked(), len(changes(left.aws))
+
+    def robbed(what: str, seconds: float) -> None:
+        table = ledger.table()
+        item = table.get(f"target:{TARGET}", leases.LEASE)
+        assert item is not None
+        taken = {"fence": item["fence"] + 1}
+        table.write(Change((f"target:{TARGET}", leases.LEASE), "SET #fence = :fence", taken))
+
+    [outcome] = removal.remove(made, robbed)
+
+    assert outcome.result == "failed"
+    assert "has taken the target over" in outcome.problem
+    assert changes(left.aws)[asked:] == ["ModifyDBCluster"]
+    assert f"{HERE}/staging-new-beside" in left.names()
+
+
+def test_an_interrupted_removal_lets_the_target_go(left: Leavings, cleanup: Cleanup) -> None:
+    """
+    Control-C while a cluster is being deleted releases the lease; a repeat ends the work.
+    """
+    left.beside("beside", "staging-new-beside")
+
+    def stop(what: str, seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(removal.remove(looked(), stop))
+    statuses = [item["status"] for item in left.aws.items(f"target:{TARGET}")]
+    left.aws.advance(7200)
+    code, document = cleanup(*NOW)
+
+    assert statuses == [leases.FREE]
+    assert (code, document["result"]["kept"]) == (0, [])
+    assert f"{HERE}/staging-new-beside" not in left.names()
 
 
 def test_one_target_only(left: Leavings, cleanup: Cleanup) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from test_cli_golden import kept
 
-from aurora_restore.cleanup import Found, Outcome, Scope, Survey
 from aurora_restore.cli.answers import Answer
 from aurora_restore.cli.cleaning import answer
 from aurora_restore.cli.screen import Screen
@@ -16,6 +15,8 @@ from aurora_restore.leftovers import Kept, Leftover
 from aurora_restore.rds import tags
 from aurora_restore.rds.inventory import Kind, Resource
 from aurora_restore.records import HEAD, Operation, StepRecord
+from aurora_restore.removal import Outcome
+from aurora_restore.survey import Found, Scope, Survey
 
 NOW = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 HERE, NEAR, SOURCE = "987654321098/us-west-2", "987654321098/us-east-1", "123456789012/us-east-1"
@@ -78,14 +79,14 @@ def listed() -> Answer:
 
 
 def removed() -> Answer:
-    survey = made([COPY, HOP, BESIDE, SERVING])
-    survey.unseen[SOURCE] = "AccessDenied: not you"
+    looked = made([COPY, HOP, BESIDE, SERVING])
+    looked.unseen[SOURCE] = "AccessDenied: not you"
     outcomes = [
         Outcome(COPY, "removed"),
         Outcome(HOP, "kept", "operation op-2 is at work on it"),
         Outcome(BESIDE, "failed", "cluster staging-new-op1: it is being deleted. Run again later."),
     ]
-    return answer(survey, outcomes, NOW, dry_run=False)
+    return answer(looked, outcomes, NOW, dry_run=False)
 
 
 def nothing() -> Answer:

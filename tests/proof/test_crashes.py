@@ -8,6 +8,7 @@ call, look, login and statement.
 """
 
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,9 @@ from safety import resources, serves_old_data, unmarked, unsafe_moments
 
 from sandbox import Sandbox
 from tests.flow.test_way_back import password
+
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -177,6 +181,7 @@ def died_after(
         return [f"{scenario.name} {point} ({after}): it did not die"]
     runner.run(replace=scenario.mode)
     found = wrong(aws, scenario, reference, word, after)
+    logger.info("%s: killed after %d (%s): %s", scenario.name, point, after, found or "right")
     return [f"{scenario.name} {point} (after {after}): {each}" for each in found]
 
 

@@ -74,7 +74,7 @@ def restore_aurora_cluster(
         begun = ledger.begin(request, operation_id, plan_hash, this_run())
         remember(runtime.flow_run.id, begun)
 
-        found = check_snapshot(begun)
+        found = polled(check_snapshot)(begun)
         date_run(found)
         copied = polled(check_copy_status)(polled(copy_snapshot)(found))
         if request.replace == "swap":

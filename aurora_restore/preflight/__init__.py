@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from aurora_restore import inheriting
-from aurora_restore.errors import PreflightFailed, Refused, RestoreError
+from aurora_restore.errors import NotReady, PreflightFailed, Refused, RestoreError
 from aurora_restore.plan import Plan, fingerprint
 from aurora_restore.preflight import (
     checks_account,
@@ -73,6 +73,7 @@ class Examination:
     checks: list[Check]
     plan: Plan | None
     fingerprint: str | None
+    busy: Sequence[NotReady] = ()
 
     @property
     def findings(self) -> list[RestoreError]:
@@ -87,8 +88,11 @@ class Examination:
         """Return the plan.
 
         Raises:
+            NotReady: AWS was too busy to tell (throttling, an outage), so nobody can say.
             PreflightFailed: something stands in the way.
         """
+        for busy in self.busy:
+            raise busy
         if self.findings or self.plan is None:
             raise PreflightFailed(self.findings)
         return self.plan
@@ -102,10 +106,12 @@ def examine(request: RestoreRequest, operation_id: str) -> Examination:
         botocore.exceptions.NoCredentialsError: there is nobody to ask as.
     """
     with ThreadPoolExecutor(_READERS, thread_name_prefix="preflight") as pool:
-        facts = read_facts(request, operation_id, settings(), Reader(pool))
+        reader = Reader(pool)
+        facts = read_facts(request, operation_id, settings(), reader)
         checks = [check for name, judge in CHECKS for check in _judge(name, judge, facts)]
         plan, shown = _plan(facts, operation_id), _plan(facts, names.PLACEHOLDER)
-    return Examination(checks, plan, fingerprint(shown, request) if shown is not None else None)
+    agreed = fingerprint(shown, request) if shown is not None else None
+    return Examination(checks, plan, agreed, tuple(reader.busy))
 
 
 def _judge(name: str, judge: Callable[[Facts], list[Check]], facts: Facts) -> list[Check]:

@@ -13,7 +13,8 @@ from botocore.exceptions import (
     PartialCredentialsError,
 )
 
-from aurora_restore.errors import Refused, RestoreError, aws_code
+from aurora_restore.errors import NotReady, Refused, RestoreError, aws_code
+from aurora_restore.faults import Act, verdict, waiting
 
 T = TypeVar("T")
 
@@ -67,6 +68,8 @@ class Reader:
 
     def __init__(self, pool: Executor) -> None:
         self._pool = pool
+        self.busy: list[NotReady] = []
+        """What AWS did not answer just now: no finding, but worth another look."""
 
     def ask(
         self,
@@ -88,16 +91,27 @@ class Reader:
                 raise Unknown(owner, error) from error
             except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError):
                 raise
-            except ClientError as error:
-                who = "the role that makes it" if place is None else place.who()
-                raise Unknown(owner, _refused(error, service, who), courtesy=courtesy) from error
-            except BotoCoreError as error:
-                refused = Refused(
-                    service, f"AWS could not be reached ({type(error).__name__})", "Try again."
-                )
-                raise Unknown(owner, refused, courtesy=courtesy) from error
+            except (BotoCoreError, ClientError) as error:
+                if verdict(error) is Act.WAIT:
+                    self.busy.append(waiting(error))
+                raise self._unknown(error, owner, place, service, courtesy=courtesy) from error
 
         return Answer(self._pool.submit(asked))
+
+    @staticmethod
+    def _unknown(
+        error: BotoCoreError | ClientError,
+        owner: str,
+        place: Place | None,
+        service: str,
+        *,
+        courtesy: bool,
+    ) -> Unknown:
+        if isinstance(error, ClientError):
+            who = "the role that makes it" if place is None else place.who()
+            return Unknown(owner, _refused(error, service, who), courtesy=courtesy)
+        said = f"AWS could not be reached ({type(error).__name__})"
+        return Unknown(owner, Refused(service, said, "Try again."), courtesy=courtesy)
 
 
 def denied(action: str, who: str) -> Refused:

@@ -110,6 +110,12 @@ def begin(
             + " the old cluster back",
             "Start another one: leave operation_id out.",
         )
+    if operation.note("cleaned") is not None and not operation.is_anothers(request):
+        raise Refused(
+            f"operation_id {operation_id}",
+            "what it had made was removed by cleanup, so it cannot go on",
+            "Start another one: leave operation_id out.",
+        )
     records.begin(operation_id, request)
     usual = operation.note("usual_seconds") or expected_duration(records, request).seconds
     records.note(

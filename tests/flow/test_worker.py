@@ -19,6 +19,7 @@ from demo.facts import deployment_values, request, settings
 from demo.footprint import Footprint
 from demo.stack import REPOSITORY, PrefectStack, prefect_command
 from sandbox import Sandbox
+from tests.flow.conftest import QUICK
 
 PATIENCE_SECONDS = 90
 
@@ -26,7 +27,7 @@ PATIENCE_SECONDS = 90
 @pytest.fixture(scope="session")
 def worker(sandbox: Sandbox, prefect: PrefectStack) -> PrefectStack:
     """The Prefect server with a worker, and the deployments of prefect.yaml."""
-    prefect.environment |= settings(sandbox) | deployment_values(sandbox)
+    prefect.environment |= settings(sandbox) | QUICK | deployment_values(sandbox)
     prefect.start_worker()
     prefect.deploy()
     return prefect

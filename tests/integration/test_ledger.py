@@ -8,7 +8,7 @@ from examples import plan, request, state_flow
 
 from aurora_restore import ledger
 from aurora_restore.details import CopyStarted, OperationBegun, SnapshotFound, Step
-from aurora_restore.errors import NotReady, RecordsUnavailable, TimedOut
+from aurora_restore.errors import NotReady, RecordsUnavailable, Refused, TimedOut
 from aurora_restore.ledger import Entry, enter, still_waiting
 from aurora_restore.plan import OldCluster
 from aurora_restore.records import HEAD, RecordStore
@@ -227,6 +227,18 @@ def test_deletion_is_not_begun_without_its_note(account: Sandbox, begun: Operati
 
     with pytest.raises(RecordsUnavailable):
         ledger.intend_deletion(begun.operation_id, old(), None)
+
+
+def test_operation_that_was_cleaned_up_after_is_not_gone_on_with(
+    begun: OperationBegun, records: RecordStore
+) -> None:
+    """
+    What it had made is gone: going on would only fail later.
+    """
+    records.note(begun.operation_id, cleaned={"at": "2026-11-25"})
+
+    with pytest.raises(Refused, match="removed by cleanup, so it cannot go on"):
+        ledger.begin(request(), begun.operation_id)
 
 
 def test_resumed_operation_follows_the_plan_it_has(begun: OperationBegun) -> None:

@@ -44,7 +44,7 @@ def failing_restore(aws: Sandbox) -> None:
 
 
 def refused_rename(aws: Sandbox) -> None:
-    aws.plant("rename-refused", identifier="staging-new-*", code="AccessDenied", times=1)
+    aws.plant("rename-refused", identifier="staging-new-*", code="AccessDenied", times=None)
 
 
 SCENARIOS = [

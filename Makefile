@@ -41,8 +41,8 @@ test: $(READY)
 	@$(BIN)/python -m pytest
 
 proof: $(READY)
-	@echo 'Running the long evidence: every planted fault and ending, whole runs each ...'
-	@$(BIN)/python -m pytest -m '' -q tests/proof tests/flow/test_way_back.py
+	@echo 'Running the long evidence: every fault, ending, death, rivalry and outage ...'
+	@$(BIN)/python -m pytest -m '' -q tests/proof tests/flow/test_way_back.py tests/integration/test_fault_matrix.py
 
 check: $(READY)
 	@$(BIN)/ruff format --check .

@@ -21,7 +21,6 @@ from safety import resources, serves_old_data, unmarked, unsafe_moments
 from sandbox import Sandbox
 from tests.flow.test_way_back import password
 
-
 logger = logging.getLogger(__name__)
 
 
@@ -156,12 +155,17 @@ def test_run_that_dies_after_a_change_is_taken_up(
     """
     scenario = BY_NAME[name]
     reference, changes = undisturbed(sandbox, runner, scenario)
-    word, bad, points = password(sandbox), [], range(part, len(changes) + 1, PARTS)
-    for point in points:
-        record_property("point", point)
-        bad += died_after(sandbox, runner, scenario, reference, point, word, changes)
+    word, points = password(sandbox), range(part, len(changes) + 1, PARTS)
 
-    assert not bad, "\n".join(bad)
+    bad = [
+        found
+        for point in points
+        if (found := died_after(sandbox, runner, scenario, reference, point, word, changes))
+    ]
+
+    record_property("cases", len(points))
+    record_property("wrong", len(bad))
+    assert not bad, bad
 
 
 def died_after(
@@ -201,27 +205,26 @@ def test_run_that_dies_again_and_again_arrives(
     for point in range(400):
         if runner.run(replace=scenario.mode, dies_at=point)["code"] != KILLED:
             break
-        record_property("point", point)
     else:
         pytest.fail("it never arrived")
 
     found = wrong(sandbox, scenario, reference, word, "sns Publish")
-    assert not found, "\n".join(found)
+    record_property("cases", point)
+    assert not found, found
 
 
 SAMPLE: list[Any] = ["dynamodb UpdateItem", "rds DeleteDBCluster", "sns Publish"]
 
 
-def test_run_that_dies_is_taken_up(sandbox: Sandbox, runner: Runner) -> None:
+def test_sample_of_runs_that_die_is_taken_up(sandbox: Sandbox, runner: Runner) -> None:
     """
     A sample: killed after the lease is taken, after the old cluster's deletion is asked for, and
     after the announcement.
     """
     scenario = BY_NAME["delete-first"]
     reference, changes = undisturbed(sandbox, runner, scenario)
-    word, bad = password(sandbox), []
+    word = password(sandbox)
+
     for each in SAMPLE:
         point = changes.index(each) + 1
-        bad += died_after(sandbox, runner, scenario, reference, point, word, changes)
-
-    assert not bad, "\n".join(bad)
+        assert died_after(sandbox, runner, scenario, reference, point, word, changes) == []

@@ -98,11 +98,11 @@ def history(
         Only operations of this cluster: account/Region/cluster, or the cluster alone where only
         one account may be restored into.
     failed
-        Only those that failed, crashed or were cancelled, among the newest 200.
+        Only those that failed, crashed or were cancelled, among the newest 100.
     since
         Only those that changed since: 90m, 12h, 7d, 2w ago, or a date such as 2026-11-01.
     limit
-        How many to list, 1 to 200.
+        How many to list, 1 to 100.
     as_json
         Print one JSON document instead of text.
     """

@@ -17,7 +17,7 @@ from aurora_restore.duration import seconds_between
 from aurora_restore.records import Page, StepRecord
 from aurora_restore.sessions import target_client
 
-MOST = 200  # operations that one call reads: about a quarter of what DynamoDB gives in one page
+MOST = 100  # operations that one call reads: 7 KB each, and DynamoDB gives 1 MB in one page
 FAILED = ("FAILED", "CRASHED", "CANCELLED")
 _CLUSTER = re.compile(r"[a-z](-?[a-z0-9])*")
 _TARGET = re.compile(r"\d{12}/[a-z]{2}(-[a-z]+)+-\d/" + _CLUSTER.pattern)

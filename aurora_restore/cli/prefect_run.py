@@ -14,6 +14,7 @@ from aurora_restore.errors import RestoreError
 _UUID = re.compile(r"^└── UUID: (\S+)")
 _URL = re.compile(r"^└── URL: (http\S+)")
 _STATE = re.compile(r"^Flow run finished .*'(.+)'")
+_AFTER_A_TRACEBACK = "An exception occurred."
 _UNREACHABLE = re.compile(r"^(httpx|httpcore)\.\w+|^\w*(Connect|Timeout)\w*Error")
 
 
@@ -75,8 +76,8 @@ def understand(deployment: str, said: Sequence[str], code: int) -> Run:
     Raises:
         RunNotStarted, PrefectUnreachable: it tells of none.
     """
-    lines = [each for each in said if each.strip()]
-    last = " ".join(lines[-1].split()).rstrip(".") if lines else f"exit code {code}"
+    lines = [each for each in said if each.strip() and each != _AFTER_A_TRACEBACK]
+    last = " ".join(lines[-1].split()).rstrip(".!") if lines else f"exit code {code}"
     flow_run_id = _first(_UUID, lines)
     if flow_run_id is None:
         resource = f"deployment {deployment}"

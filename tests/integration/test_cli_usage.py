@@ -13,13 +13,26 @@ import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
 from examples import parameters
 
+from aurora_restore.announcements import TopicUnavailable
 from aurora_restore.cli import main
+from aurora_restore.cli.app import COMMANDS
 from aurora_restore.cli.commands import AsJson
 from aurora_restore.cli.exits import ExitCode, exit_code_of
+from aurora_restore.cli.prefect_run import PrefectUnreachable, RunNotStarted
 from aurora_restore.errors import RecordsUnavailable, Refused
 
 ROOT = Path(__file__).resolve().parents[2]
 DENIED = ClientError({"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {}}, "Query")  # type: ignore[typeddict-item]
+
+
+def topic_unavailable(status: int | None) -> TopicUnavailable:
+    """Return the error of a topic that answers with this HTTP status; None: not at all."""
+    error = TopicUnavailable("topic t", "Publish was refused")
+    answer: Any = {"Error": {"Code": "X"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    error.__cause__ = ClientError(answer, "Publish") if status else NoCredentialsError()
+    return error
+
+
 ENVELOPE = {"command", "ok", "exit_code", "error", "result"}
 
 
@@ -178,6 +191,11 @@ def test_unknown_command_suggests_the_nearest(capsys: Any) -> None:
         (RecordsUnavailable("table", "gone"), ExitCode.UNREACHABLE),
         (DENIED, ExitCode.UNREACHABLE),
         (NoCredentialsError(), ExitCode.UNREACHABLE),
+        (topic_unavailable(403), ExitCode.FINDINGS),
+        (topic_unavailable(503), ExitCode.UNREACHABLE),
+        (topic_unavailable(None), ExitCode.UNREACHABLE),
+        (RunNotStarted("deployment a/b", "not found"), ExitCode.FINDINGS),
+        (PrefectUnreachable("deployment a/b", "away"), ExitCode.UNREACHABLE),
         (KeyboardInterrupt(), ExitCode.INTERRUPTED),
         (KeyError("x"), ExitCode.BROKEN),
     ],
@@ -229,28 +247,49 @@ def test_document_has_the_exit_codes() -> None:
     assert listed == [each.value for each in ExitCode]
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["plan", "--help"], []])
-def test_help_says_what_is_done_and_that_nothing_is_changed(
+@pytest.mark.parametrize("arguments", [["--help"], []])
+def test_help_lists_the_commands_and_which_of_them_change_nothing(
     arguments: list[str], capsys: Any
 ) -> None:
     """
-    The help of the program and of each command has an example and says that nothing is changed.
+    The help of the program has every command, an example, and says which ones only look.
     """
     assert main(arguments) == 0
 
     said = " ".join(capsys.readouterr().out.split())
-    assert "change" in said
-    assert "nothing" in said
+    assert all(f" {command} " in said for command in COMMANDS)
+    assert "plan, status and history look at it and change nothing" in said
     assert "Example: aurora-restore plan request.yaml" in said
 
 
-def test_help_loads_neither_boto3_nor_prefect() -> None:
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_each_command_has_an_example_and_whether_it_changes_anything(
+    command: str, capsys: Any
+) -> None:
+    """
+    The commands that only look say so, the others do not, and each shows how it is written.
+    """
+    assert main([command, "--help"]) == 0
+
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"Example: aurora-restore {command}" in said
+    assert ("It changes nothing." in said) is (command in {"plan", "status", "history"})
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_loads_neither_boto3_nor_prefect(command: str) -> None:
     """
     The help is there at once: what takes long to load is loaded by the command that needs it.
     """
-    program = "import sys; from aurora_restore.cli import main; main(['plan', '--help']); "
+    program = "import sys; from aurora_restore.cli import main; main(sys.argv[1:]); "
     done = subprocess.run(  # noqa: S603
-        [sys.executable, "-c", program + "print(*sys.modules, file=sys.stderr)"],
+        [
+            sys.executable,
+            "-c",
+            program + "print(*sys.modules, file=sys.stderr)",
+            command,
+            "--help",
+        ],
         capture_output=True,
         text=True,
         check=True,

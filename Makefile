@@ -7,6 +7,7 @@ READY := .venv/.ready
 help:
 	@echo 'make demo         set up, then run a whole refresh on the sandbox'
 	@echo '                    FAIL=copy-failed  plant a failure (make failures lists them)'
+	@echo '                    KILL=check-copy-status  kill -9 the run there, then resume it'
 	@echo '                    MODE=swap         restore beside the old cluster, then exchange names'
 	@echo '                    KEEP=1            leave everything up and print the addresses'
 	@echo '                    OUT=folder        write records, messages and events as JSON'
@@ -31,7 +32,7 @@ $(READY): requirements.lock
 	@touch $@
 
 demo: $(READY)
-	@$(BIN)/python -m demo $(if $(MODE),--mode $(MODE)) $(if $(FAIL),--fail $(FAIL)) $(if $(KEEP),--keep) $(if $(OUT),--out $(OUT)) $(if $(SPEED),--speed $(SPEED))
+	@$(BIN)/python -m demo $(if $(MODE),--mode $(MODE)) $(if $(FAIL),--fail $(FAIL)) $(if $(KILL),--kill $(KILL)) $(if $(KEEP),--keep) $(if $(OUT),--out $(OUT)) $(if $(SPEED),--speed $(SPEED))
 
 plan: $(READY)
 	@$(BIN)/python -m demo.plan $(if $(MODE),--mode $(MODE)) $(if $(FAIL),--fail $(FAIL))

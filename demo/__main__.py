@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from rich.console import Console
 
@@ -20,6 +21,7 @@ from demo import report
 from demo.facts import deployment_values, request, settings
 from demo.follow import follow
 from demo.footprint import Footprint
+from demo.killing import killing
 from demo.stack import REPOSITORY, PrefectStack, prefect_command
 from sandbox import Sandbox, SandboxError
 from sandbox.control import describe_failures
@@ -61,6 +63,11 @@ def _options() -> argparse.Namespace:
         choices=("delete-first", "swap"),
         default="delete-first",
         help="how the old cluster is replaced",
+    )
+    parser.add_argument(
+        "--kill",
+        metavar="STEP",
+        help="kill -9 the run's processes at this step, then go on with aurora-restore resume",
     )
     parser.add_argument("--keep", action="store_true", help="leave everything up until Ctrl-C")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="write JSON files there")
@@ -130,23 +137,18 @@ def _refresh(
     )
     command = ("deployment", "run", "restore-aurora-cluster/refresh", "--watch")
     footprint = Footprint(prefect.worker_pid)
-    run = subprocess.Popen(  # noqa: S603
-        prefect_command(*command, "--param", f"request={json.dumps(wish)}"),
-        env=prefect.environment,
-        cwd=REPOSITORY,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    begin = [*prefect_command(*command, "--param", f"request={json.dumps(wish)}")]
     try:
-        items = follow(console, aws, operation_id, run)
-        said = run.communicate()[0]
+        if options.kill:
+            with killing(console, aws, operation_id, options.kill, prefect.worker_pid):
+                _followed(console, aws, operation_id, begin, prefect.environment)
+            begin = [sys.executable, "-m", "aurora_restore", "resume", operation_id, "--watch"]
+            console.print(f"$ aurora-restore resume {operation_id} --watch", highlight=False)
+        code, items, said = _followed(console, aws, operation_id, begin, prefect.environment)
     finally:
-        run.kill()
         footprint.stop()
-    if run.returncode != 0:
-        console.print(f"prefect deployment run ended with exit code {run.returncode}")
+    if code != 0:
+        console.print(f"{' '.join(begin[2:5])} ended with exit code {code}")
     done = report.show_records(console, items, options.mode)
     if done:
         report.show_database(console, aws, items[Step.SEND_NOTIFICATION]["details"])
@@ -163,7 +165,31 @@ def _refresh(
     if options.out:
         report.write_files(options.out, aws, operation_id)
         console.print(f"Wrote records.json, messages.json and events.json to {options.out}")
-    return run.returncode == 0 and done
+    return code == 0 and done
+
+
+def _followed(
+    console: Console,
+    aws: Sandbox,
+    operation_id: str,
+    command: list[str],
+    environment: dict[str, str],
+) -> tuple[int, dict[str, dict[str, Any]], str]:
+    """Run a command and show the operation's steps until it ends; return how, and what it said."""
+    run = subprocess.Popen(  # noqa: S603
+        command,
+        env=environment,
+        cwd=REPOSITORY,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        items = follow(console, aws, operation_id, run)
+        return run.returncode, items, run.communicate()[0]
+    finally:
+        run.kill()
 
 
 def _wait(console: Console, aws: Sandbox, prefect: "PrefectStack | KeptPrefect") -> None:

@@ -10,6 +10,7 @@ from aurora_restore.cli.answers import Answer, Fault
 from aurora_restore.cli.environment import find_operation, open_records, open_table
 from aurora_restore.cli.exits import BadUsage
 from aurora_restore.cli.screen import Row, Screen, working
+from aurora_restore.cli.status import why_over
 from aurora_restore.details import Step
 from aurora_restore.errors import RecordsDamaged, Refused
 from aurora_restore.records import Operation
@@ -66,7 +67,7 @@ def resumable(operation: Operation) -> RestoreRequest:
     An operation that is bringing the old cluster back, and has not, may go on with that.
 
     Raises:
-        Refused: it has succeeded, or has brought the old cluster back.
+        Refused: it has succeeded, has brought the old cluster back, or was cleaned up.
         RecordsDamaged: its request cannot be read.
     """
     resource = f"operation {operation.operation_id}"
@@ -77,10 +78,10 @@ def resumable(operation: Operation) -> RestoreRequest:
         raise RecordsDamaged(
             resource, "its request is not on record, or is not valid any more", "Start another one."
         )
-    if operation.note("going_back") and operation.succeeded(Step.BRING_BACK):
+    if (over := why_over(operation)) is not None:
         raise Refused(
             resource,
-            "it failed and has brought the old cluster back",
+            over,
             f"Start another one: `aurora-restore status {operation.operation_id}` has the command.",
         )
     return request

@@ -106,11 +106,20 @@ def next_command(operation: Operation) -> str | None:
     request = operation.request()
     if request is None:
         return None
-    if operation.note("going_back") and operation.succeeded(Step.BRING_BACK):
+    if why_over(operation) is not None:
         asked = request.model_dump(mode="json", exclude_defaults=True, exclude={"operation_id"})
         deployment = text_or_none(operation.note("deployment")) or DEPLOYMENT
         return start_command({"request": asked}, deployment)
     return f"aurora-restore resume {name}"
+
+
+def why_over(operation: Operation) -> str | None:
+    """Return why an operation that has not succeeded cannot go on; None if it can."""
+    if operation.note("going_back") and operation.succeeded(Step.BRING_BACK):
+        return "it failed and has brought the old cluster back"
+    if operation.note("cleaned") is not None:
+        return "what it had made was removed by cleanup"
+    return None
 
 
 def target_of(head: StepRecord | None) -> str | None:

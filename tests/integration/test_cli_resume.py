@@ -58,6 +58,18 @@ def test_operation_that_has_gone_back_is_not_resumed(cli: Any) -> None:
     )
 
 
+def test_operation_that_was_cleaned_up_is_not_resumed(cli: Any) -> None:
+    """
+    What cleanup has removed cannot be gone on with, and the next command is another operation.
+    """
+    fail("op-1")
+    ledger.store().note("op-1", cleaned=[{"arn": "x", "at": "2026-11-25"}])
+
+    assert refused(cli).startswith("operation op-1: what it had made was removed by cleanup. ")
+    following = cli("status", "op-1", "--json").result["next"]
+    assert following.startswith("prefect deployment run 'restore-aurora-cluster/refresh' --param ")
+
+
 @pytest.mark.parametrize(
     "asked", [None, "x", parameters(target_cluster_id="-"), parameters(engine="mysql")]
 )

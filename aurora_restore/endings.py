@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from aurora_restore.announcements import Outcome, Result, publish
 from aurora_restore.details import Details, NotificationSent, SnapshotArchived, Step, steps_of
 from aurora_restore.errors import RecordsDamaged, RecordsUnavailable, RestoreError
+from aurora_restore.leases import acting
 from aurora_restore.ledger import store
 from aurora_restore.records import Operation, RecordStore
 from aurora_restore.request import RestoreRequest
@@ -222,16 +223,22 @@ _sent: set[str] = set()
 
 
 def _announce(records: RecordStore | None, outcome: Outcome) -> str:
-    """Write the outcome, send it, write that it was sent."""
-    if records is not None:
-        records.note(outcome.operation_id, outcome=outcome.model_dump(mode="json"))
+    """Write the outcome, send it, write that it was sent.
+
+    Raises:
+        LeaseLost: another run has taken the target over since, and tells.
+    """
     topic = settings().topic_arn
-    message_id = publish(target_client("sns", topic.split(":")[3]), topic, outcome)
-    if records is not None:
-        try:
-            records.note(outcome.operation_id, announced=message_id)
-        except RecordsUnavailable as unavailable:
-            logger.error("%s", unavailable)  # noqa: TRY400 - it is announced all the same
+    sns = target_client("sns", topic.split(":")[3])
+    if records is None:
+        return publish(sns, topic, outcome)
+    records.note(outcome.operation_id, outcome=outcome.model_dump(mode="json"))
+    with acting(outcome.operation_id):
+        message_id = publish(sns, topic, outcome)
+    try:
+        records.note(outcome.operation_id, announced=message_id)
+    except RecordsUnavailable as unavailable:
+        logger.error("%s", unavailable)  # noqa: TRY400 - it is announced all the same
     return message_id
 
 

@@ -83,6 +83,11 @@ class Lease:
         self._lost = False
 
     @property
+    def is_lost(self) -> bool:
+        """Whether this run knows that another one has taken it over."""
+        return self._lost
+
+    @property
     def is_given_up(self) -> bool:
         """Whether this run has let it go itself."""
         return self._stop.is_set()
@@ -91,12 +96,15 @@ class Lease:
         """Return if the lease is this run's at this moment, renewed.
 
         Raises:
-            LeaseLost: another run has taken the target over, or this one was frozen.
+            LeaseLost: another run has taken the target over, or this one was frozen again.
             RecordsUnavailable: the table cannot be used, so nobody can tell.
         """
-        self.renew()
-        if time.monotonic() >= self._until:
-            raise LeaseLost(self._resource, "this run was stopped for longer than its lease lasts")
+        # Over again at once, but still ours: this run was frozen, or the table away, meanwhile.
+        for _ in range(2):
+            self.renew()
+            if time.monotonic() < self._until:
+                return
+        raise LeaseLost(self._resource, "this run was stopped for longer than its lease lasts")
 
     def renew(self) -> None:
         """Keep others away for the lease's time from now. Safe to repeat.
@@ -114,6 +122,10 @@ class Lease:
                 self._lost = True
                 raise LeaseLost(self._resource, "another run has taken the target over") from None
             self._until = until
+
+    def lose(self) -> None:
+        """Know that another run has taken it over: so the table has said."""
+        self._lost = True
 
     def keep(self) -> None:
         """Renew it from time to time, in a thread of its own, until it is given up."""
@@ -267,9 +279,23 @@ def forget(operation_id: str) -> None:
 
 
 def fence_of(operation_id: str) -> int | None:
-    """Return the fencing number of an operation's writes; None if this process has no lease."""
+    """Return the fencing number of an operation's writes; None if this process has no lease.
+
+    Raises:
+        LeaseLost: another run has taken it over. The table itself refuses a write only where the
+            other run has written already.
+    """
     lease = held(operation_id)
+    if lease is not None and lease.is_lost:
+        raise LeaseLost(f"operation {operation_id}", "another run has taken its target over")
     return None if lease is None else lease.fence
+
+
+def lose(operation_id: str) -> None:
+    """Know that an operation's lease is lost: the records have refused one of its writes."""
+    lease = held(operation_id)
+    if lease is not None:
+        lease.lose()
 
 
 @contextmanager
@@ -295,6 +321,23 @@ def guard(event_name: str, **_: Any) -> None:
     """
     if not event_name.rpartition(".")[2].startswith(READING):
         confirm()
+
+
+def guard_telling(**_: Any) -> None:
+    """Return unless another run tells: botocore calls this before each sending of a message.
+
+    What cannot be looked up is told all the same.
+
+    Raises:
+        LeaseLost: the target has been taken over.
+
+    Source: botocore, event `before-send`.
+    """
+    operation_id = _acting.get()
+    lease = None if operation_id is None else held(operation_id)
+    if lease is not None and not lease.is_given_up:
+        with suppress(RecordsUnavailable):
+            lease.require()
 
 
 def confirm() -> None:

@@ -53,7 +53,9 @@ def table() -> Table:
 def store() -> RecordStore:
     """Return the records of the account this runs in, written under the leases of this process."""
     known = settings()
-    return RecordStore(table(), known.state_index, known.target_index, fence=leases.fence_of)
+    return RecordStore(
+        table(), known.state_index, known.target_index, fence=leases.fence_of, lost=leases.lose
+    )
 
 
 # One for each process: what has waited for the table in vain tells the next not to.

@@ -111,7 +111,7 @@ class RecordStore:
 
     A write carries the fencing number of the lease under which it is made (`fence` gives it, by
     operation; None where there is no lease): one that comes from a run whose target has been taken
-    over since is refused by the table itself.
+    over since is refused by the table itself; `lost` hears of it.
 
     All methods raise RecordsUnavailable when the table cannot be used, which always means: stop
     before acting; those that write raise LeaseLost.
@@ -126,9 +126,10 @@ class RecordStore:
         target_index: str = "target-timestamp",
         *,
         fence: Callable[[str], int | None] = lambda _: None,
+        lost: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._table, self._index, self._target_index = table, index, target_index
-        self._fence = fence
+        self._fence, self._lost = fence, lost
 
     def read(self, operation_id: str) -> Operation:
         """Return all records of an operation, by one consistent read.
@@ -314,6 +315,7 @@ class RecordStore:
             self._table.write(Change((operation_id, step), expression, values, condition))
         except ConditionFailed as failed:
             if fence is not None and failed.item.get("fence", 0) > fence:
+                self._lost(operation_id)
                 raise LeaseLost(
                     f"operation {operation_id}", "another run has taken its target over"
                 ) from None

@@ -132,6 +132,8 @@ def _client(
         )
     if service == "rds":
         client.meta.events.register("before-send.rds", leases.guard)
+    if service == "sns":
+        client.meta.events.register("before-send.sns", leases.guard_telling)
     return client
 
 

@@ -128,9 +128,9 @@ def wait_for(aws: Sandbox, step: Step) -> None:
 
 
 @contextlib.contextmanager
-def relay(port: int) -> Iterator[tuple[str, "threading.Event.set"]]:
+def relay(port: int, at: int | None = None) -> Iterator[tuple[str, "threading.Event.set"]]:
     """A TCP relay to Prefect's server that can be cut for good; yields its URL and the cut."""
-    listener = socket.create_server(("127.0.0.1", free_port()))
+    listener = socket.create_server(("127.0.0.1", at or free_port()))
     open_sockets: list[socket.socket] = [listener]
 
     def pump(source: socket.socket, sink: socket.socket) -> None:

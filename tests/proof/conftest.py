@@ -83,7 +83,8 @@ PROOFS = {
     "test_run_that_dies": "crash: {all} points, {passed} recovered",
     "test_fault_does_what_the_table_says": "faults: {all} pairs, {passed} right",
     "test_one_of_two_rivals_proceeds": "rivals: {all} rounds, {passed} single winners",
-    "test_ending_is_told_once": "outages: {all} endings, {passed} announced once",
+    "test_sleeper": "frozen: {all} sleepers, {passed} harmless once woken",
+    "proof/test_outages.py::": "outages: {all} endings, {passed} announced once",
 }
 
 

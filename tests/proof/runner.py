@@ -1,4 +1,4 @@
-"""Runs of the flow in processes of their own, which can be made to die at any of their points.
+"""Runs of the flow in processes of their own, which die or freeze at any of their points.
 
 `python -m tests.proof.runner` reads one JSON document a line and answers with one: it forks for
 each run, so that a run starts in milliseconds, and dies as a killed process does: at once, without
@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, Self
@@ -23,17 +24,33 @@ READING = ("Describe", "Get", "List", "Query", "AssumeRole")
 
 
 class Points:
-    """Counts the points of a run, and kills the process at the one it is to die at."""
+    """Counts the points of a run, and kills or freezes the process at the one that is asked for.
 
-    def __init__(self, dies_at: int | None = None, dies_after: int | None = None) -> None:
-        self._dies_at, self._dies_after = dies_at, dies_after
+    It is frozen at the next point after a request that contains the text `stops_after` has been
+    answered: whatever it does next it does once it is woken. The renewals of the lease, in a thread
+    of their own, are no such points.
+    """
+
+    def __init__(
+        self,
+        dies_at: int | None = None,
+        dies_after: int | None = None,
+        stops_after: str | None = None,
+    ) -> None:
+        self._dies_at, self._dies_after, self._stops_after = dies_at, dies_after, stops_after
+        self._stops_in: int | None = None
         self.passed: list[str] = []
         self.changes: list[str] = []
 
-    def reach(self, what: str) -> None:
-        """A point is reached: `what` comes next."""
+    def reach(self, what: str, said: str = "") -> None:
+        """A point is reached: `what` comes next, and says so much."""
         if self._dies_at == len(self.passed) or self._dies_after == len(self.changes):
             os.kill(os.getpid(), signal.SIGKILL)
+        if self._stops_in == threading.get_ident():
+            self._stops_in = None
+            os.kill(os.getpid(), signal.SIGSTOP)
+        if self._stops_after is not None and self._stops_after in said:
+            self._stops_in, self._stops_after = threading.get_ident(), None
         self.passed.append(what)
         if is_change(what) and not (what == LEASE and LEASE in self.changes):
             self.changes.append(what)
@@ -74,9 +91,10 @@ def warm_up(facts: dict[str, str]) -> None:
     from aurora_restore import sessions  # noqa: PLC0415
     from aurora_restore.settings import settings  # noqa: PLC0415
 
-    def sending(event_name: str, **_: Any) -> None:
+    def sending(event_name: str, request: Any, **_: Any) -> None:
         _, service, operation = event_name.split(".")
-        current.reach(f"{service} {operation}")
+        said = request.body or b""
+        current.reach(f"{service} {operation}", said if isinstance(said, str) else said.decode())
 
     known = settings()
     source = (known.source_role_arn, known.source_external_id)
@@ -103,20 +121,26 @@ def run(wish: dict[str, Any]) -> dict[str, Any]:
     """Run the flow once in this process; return its points and changes, seconds, and error."""
     from prefect.settings import (  # noqa: PLC0415
         PREFECT_API_URL,
+        PREFECT_CLIENT_MAX_RETRIES,
         PREFECT_LOGGING_LEVEL,
         PREFECT_LOGGING_TO_API_ENABLED,
         temporary_settings,
     )
 
+    from aurora_restore.settings import settings  # noqa: PLC0415
     from flows.restore import restore_aurora_cluster  # noqa: PLC0415
 
+    settings.cache_clear()  # the environment of this run may be another one
     global current  # noqa: PLW0603 - this process does one run
-    current = points = Points(wish.get("dies_at"), wish.get("dies_after"))
+    current = points = Points(
+        *(wish.get(each) for each in ("dies_at", "dies_after", "stops_after"))
+    )
     points.watch_postgres()
     began, error = time.monotonic(), None
     with temporary_settings(
         {
             PREFECT_API_URL: wish["api_url"],
+            PREFECT_CLIENT_MAX_RETRIES: wish["api_retries"],
             PREFECT_LOGGING_TO_API_ENABLED: False,
             PREFECT_LOGGING_LEVEL: "ERROR",
         }

@@ -133,7 +133,7 @@ def test_unreadable_and_foreign_items_stand_aside(cli: Any, five: Sandbox) -> No
     A damaged operation is named below the others; what is no operation is left out.
     """
     put(five, **head("op-8", "FAILED", "2024-03-28", history="x"))
-    put(five, "op-9", "invoice", timestamp="2999", target=OTHER, status=1)
+    put(five, "op-9", "invoice", timestamp="2999", target=OTHER, status="FAILED", details={})
     put(five, "op-9", "operation-2", timestamp="2999")
     put(five, "op-9", "lease", timestamp="2999")
 

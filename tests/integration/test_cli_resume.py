@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from cli_world import begin, cli, empty, fail, head, hold, put
-from examples import parameters
+from examples import parameters, request
 from product_fixtures import calls, changes
 
 from aurora_restore import ledger
-from aurora_restore.cli import prefect_run
+from aurora_restore.cli import prefect_run, resuming
 from aurora_restore.cli.prefect_run import PrefectUnreachable, Run, RunNotStarted
 from aurora_restore.details import Step
 from sandbox import Sandbox
@@ -218,4 +218,22 @@ def test_run_tells_nothing_before_it_is_watched() -> None:
     """
     assert prefect_run.understand("a/b", CREATED, 0) == Run(
         ID, f"http://127.0.0.1:4200/runs/flow-run/{ID}", said=CREATED[-1]
+    )
+
+
+def test_watched_run_that_failed_is_a_finding(cli: Any) -> None:
+    """
+    What was started is told together with how it ended, and the exit code is 1.
+    """
+    fail("op-1")
+    ended = prefect_run.understand("a/b", [*CREATED, "Flow run finished in state 'Failed'."], 1)
+
+    answer = resuming.answer(ledger.store().read("op-1"), request(), "a/b", ended)
+
+    envelope = answer.envelope("resume")
+    assert (envelope.ok, envelope.exit_code) == (False, 1)
+    assert envelope.error is not None
+    assert (envelope.error.type, envelope.error.message) == (
+        "RunFailed",
+        f"flow run {ID}: Flow run finished in state 'Failed'. Run `aurora-restore status op-1`.",
     )

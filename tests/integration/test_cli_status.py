@@ -187,7 +187,7 @@ def test_damaged_record_is_named(
     "notes",
     [
         {"outcome": "x", "announced": 7},
-        {"usual_seconds": "long", "deployment": ["a"], "plan": "x"},
+        {"usual_seconds": "long", "deployment": ["a"], "plan": 3},
         {"details": {"request": "x"}},
         {"details": {"request": None}, "target": 3},
         {"details": {"error": "x"}, "going_back": "yes"},

@@ -177,7 +177,8 @@ def still_waiting(entry: Entry, poll: Poll, waiting: NotReady) -> NotReady | Tim
 def keep_plan(operation_id: str, plan: Plan) -> None:
     """Keep what is going to be done, before anything is: a resumed run follows the same plan."""
     data_from = plan.data_from and str(plan.data_from)
-    store().note(operation_id, plan=plan.model_dump(mode="json"), data_from=data_from)
+    # As text: it is read with every record, and hundreds of nested attributes take their time.
+    store().note(operation_id, plan=plan.model_dump_json(), data_from=data_from)
 
 
 def keep_restored(operation_id: str, cluster: Cluster) -> None:

@@ -1,5 +1,6 @@
 """The truth about an operation: its records in DynamoDB."""
 
+import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -354,6 +355,12 @@ def _from_item(item: Item) -> StepRecord:
             f"record {fields['step']} of operation {fields['operation_id']}",
             f"its {', '.join(wrong or missing)} cannot be read",
         )
+    try:
+        if isinstance(item.get("plan"), str):
+            item["plan"] = json.loads(item["plan"])
+    except ValueError:
+        resource = f"record {fields['step']} of operation {fields['operation_id']}"
+        raise RecordsDamaged(resource, "its plan cannot be read") from None
     return StepRecord(**fields, notes=item)
 
 

@@ -4,18 +4,21 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
+import clients
+import psutil
 import pytest
-from prefect.events.worker import EventsWorker
 from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 from safety import unsafe_moments
 
 from aurora_restore import endings
 from aurora_restore import settings as settings_module
 from aurora_restore.details import steps_of
-from demo.facts import request, settings
+from demo.facts import deployment_values, request, settings
 from demo.stack import PrefectStack
 from flows.restore import restore_aurora_cluster
 from sandbox import Sandbox
@@ -34,14 +37,9 @@ QUICK = {
 
 
 @pytest.fixture(scope="session")
-def prefect() -> Iterator[PrefectStack]:
-    """A Prefect server on this machine."""
-    with PrefectStack({}) as stack:
-        stack.start_server()
-        stack.wait_until_ready()
-        yield stack
-        # Otherwise this process waits at its end for a server that is gone.
-        EventsWorker.drain_all(timeout=10)
+def sandbox(quick_sandbox: Sandbox) -> Sandbox:
+    """The quick one: these are whole runs."""
+    return quick_sandbox
 
 
 @pytest.fixture
@@ -52,6 +50,7 @@ def account(aws: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name, value in (settings(aws) | POLLS | QUICK).items():
         monkeypatch.setenv(name, value)
     forget()
+    clients.are_of(aws.url)
     yield
     forget()
 
@@ -143,3 +142,23 @@ def during() -> Iterator[Callable[[Callable[[], None]], None]]:
     for thread in threads:
         thread.join(timeout=60)
     assert not errors, errors
+
+
+@pytest.fixture(scope="session")
+def worker(sandbox: Sandbox, prefect: PrefectStack) -> PrefectStack:
+    """The Prefect server with a worker, and the deployments of prefect.yaml."""
+    prefect.environment |= settings(sandbox) | QUICK | deployment_values(sandbox)
+    prefect.start_worker()
+    prefect.deploy()
+    return prefect
+
+
+@pytest.fixture
+def operation(worker: PrefectStack) -> Iterator[str]:
+    """The name of an operation of this test alone; its run does not outlive the test."""
+    yield f"op-{uuid4()}"
+    runs = psutil.Process(worker.worker_pid).children(recursive=True)
+    for run in runs:
+        with suppress(psutil.NoSuchProcess):
+            run.kill()
+    psutil.wait_procs(runs, timeout=10)

@@ -27,6 +27,7 @@ def aurora_restore(stack: PrefectStack, *arguments: str) -> tuple[int, dict[str,
     return done.returncode, json.loads(done.stdout), done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)  # two runs, with a client each
 def test_failed_operation_is_resumed_to_its_end(aws: Sandbox, worker: PrefectStack, operation: str):
     """

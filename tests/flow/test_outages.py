@@ -100,24 +100,6 @@ def test_an_end_without_prefect_s_api_is_recorded_and_announced(
         assert run.items[Step.RESTORE_SNAPSHOT]["status"] == "FAILED"
 
 
-def test_a_wait_longer_than_the_credentials_last_succeeds(refresh, aws: Sandbox):
-    """
-    The copy waits for the quota for more than six hours of AWS time; the source role's session
-    ends after one hour, the task role's after six, and each refreshes by itself.
-    """
-    aws.plant("copies-in-flight", times=80)
-
-    run = refresh()
-
-    asked = [
-        event["aws_seconds"]
-        for event in run.events
-        if event.get("operation") == "CopyDBClusterSnapshot"
-    ]
-    assert run.error is None
-    assert asked[-1] - asked[0] > 6 * 3600
-
-
 def wait_for(aws: Sandbox, step: Step) -> None:
     """Return once the step has a record."""
     for _ in range(1200):

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import clients
 import pytest
 
 from aurora_restore.details import Step
@@ -13,6 +14,12 @@ from sandbox import Sandbox
 def secret(aws: Sandbox, content: str) -> str:
     """Store a secret in the target account; return its ARN."""
     return aws.client("secretsmanager").create_secret(Name="odd", SecretString=content)["ARN"]
+
+
+def role_denied(aws: Sandbox) -> dict[str, Any]:
+    clients.forget()  # they have the role's credentials already
+    aws.plant("assume-role-denied")
+    return {}
 
 
 def role(secret_id: str) -> dict[str, Any]:
@@ -103,7 +110,7 @@ REFUSED: dict[str, tuple[Wish, str, str]] = {
         "have the platform team allow the account",
     ),
     "source-role-denied": (
-        lambda aws: aws.plant("assume-role-denied") or {},
+        role_denied,
         "source_account_id 123456789012: its credentials were refused (AccessDenied)",
         "Let the task role assume the role",
     ),

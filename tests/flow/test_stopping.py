@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from test_worker import announced, head, operation, statuses, wait_until, worker
+from test_worker import announced, head, statuses, wait_until
 
 from aurora_restore import takeover
 from aurora_restore.details import Step, steps_of
@@ -19,7 +19,6 @@ from demo.stack import REPOSITORY, PrefectStack, prefect_command
 from flows.watchdog import watch_operations
 from sandbox import Sandbox
 
-__all__ = ["operation", "worker"]
 BY_HAND = "by-hand"
 
 

@@ -5,43 +5,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import psutil
 import pytest
 
 from aurora_restore.details import Step, steps_of
-from demo.facts import deployment_values, request, settings
+from demo.facts import request
 from demo.footprint import Footprint
 from demo.stack import REPOSITORY, PrefectStack, prefect_command
 from sandbox import Sandbox
-from tests.flow.conftest import QUICK
 
 PATIENCE_SECONDS = 90
-
-
-@pytest.fixture(scope="session")
-def worker(sandbox: Sandbox, prefect: PrefectStack) -> PrefectStack:
-    """The Prefect server with a worker, and the deployments of prefect.yaml."""
-    prefect.environment |= settings(sandbox) | QUICK | deployment_values(sandbox)
-    prefect.start_worker()
-    prefect.deploy()
-    return prefect
-
-
-@pytest.fixture
-def operation(worker: PrefectStack) -> Iterator[str]:
-    """The name of an operation of this test alone; its run does not outlive the test."""
-    yield f"op-{uuid4()}"
-    runs = psutil.Process(worker.worker_pid).children(recursive=True)
-    for run in runs:
-        with suppress(psutil.NoSuchProcess):
-            run.kill()
-    psutil.wait_procs(runs, timeout=10)
 
 
 def test_a_deployed_run_succeeds_within_its_size(

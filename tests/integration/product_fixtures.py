@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+import clients
 import pytest
 
 from aurora_restore import sessions, settings
@@ -56,8 +57,7 @@ def account(pristine: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sand
     }
     for name, text in (aws.env | ours).items():
         monkeypatch.setenv(name, text)
-    # Clients are kept from test to test, since making them takes most of a test's time: they talk
-    # to the same sandbox, and are told apart by Region, role and external id.
+    clients.are_of(aws.url)
     settings.settings.cache_clear()
     yield aws
     settings.settings.cache_clear()

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import clients
 from stage import HOUR, Stage
 
 Act = Callable[[Stage], object]
@@ -287,7 +288,7 @@ ACCOUNT_FAULTS = [
         "source role denied",
         "source-account",
         "its credentials were refused",
-        plant("assume-role-denied"),
+        all_of(lambda _: clients.forget(), plant("assume-role-denied")),
         clear,
     ),
     Fault(

@@ -13,9 +13,9 @@ from aurora_restore import sessions, settings
 from demo.facts import settings as sandbox_settings
 from demo.stack import PrefectStack
 from sandbox import Sandbox
-from tests.flow.conftest import account, prefect, refresh
+from tests.flow.conftest import account, refresh, sandbox
 
-__all__ = ["account", "prefect", "refresh"]
+__all__ = ["account", "refresh", "sandbox"]
 _FOREIGN = ("AWS_", "PG", "AURORA_RESTORE_")
 
 
@@ -25,13 +25,6 @@ def _no_clients_are_left() -> Iterator[None]:
     _forget()
     yield
     _forget()
-
-
-@pytest.fixture(scope="session")
-def sandbox() -> Iterator[Sandbox]:
-    """A quick one: these are hundreds of whole runs, and none is about the end of credentials."""
-    with Sandbox(speed=20_000, lasting_sessions=True) as started:
-        yield started
 
 
 @pytest.fixture

@@ -163,6 +163,12 @@ def enter(records: RecordStore, known: Details, step: Step) -> Entry:
     return Entry(own.started_at, percent=own.percent)
 
 
+def is_of_earlier_run(operation_id: str, step: Step) -> bool:
+    """Whether a step's record was written by a run before this one."""
+    own = store().read(operation_id).steps.get(step)
+    return own is not None and own.fence < (leases.fence_of(operation_id) or 0)
+
+
 def still_waiting(entry: Entry, poll: Poll, waiting: NotReady) -> NotReady | TimedOut:
     """Return the error to raise for a goal not reached yet: wait on, or give up.
 

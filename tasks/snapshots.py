@@ -54,11 +54,21 @@ def copy_snapshot(found: SnapshotFound) -> CopyStarted:
 @step(Step.CHECK_COPY_STATUS)
 def check_copy_status(started: CopyStarted) -> CopyAvailable:
     """Return once the copy is available, and what was needed only for it is taken back."""
-    rds = target_client("rds", started.target_region)
-    copy = copying.require_copied(rds, started.copy_snapshot_id)
+    rds, clients = target_client("rds", started.target_region), rds_clients(started.request)
     marks = tags.marks(started.operation_id, started.plan.target_cluster_id)
-    copying.tidy(started.plan.route, rds_clients(started.request), marks)
-    return started.then(CopyAvailable, copy_status=copy.status, snapshot_arn=copy.arn)
+    copy_id = started.copy_snapshot_id
+    if ledger.is_of_earlier_run(started.operation_id, Step.COPY_SNAPSHOT):
+        # One that failed may have been removed since, as its error asks for: then it is made anew.
+        copy_id = copying.follow(started.plan.route, clients, marks).id
+    copy = copying.require_copied(rds, copy_id)
+    copying.tidy(started.plan.route, clients, marks)
+    return started.then(
+        CopyAvailable,
+        target_snapshot=copy.id,
+        copy_snapshot_id=copy.id,
+        copy_status=copy.status,
+        snapshot_arn=copy.arn,
+    )
 
 
 @step(Step.ARCHIVE_SNAPSHOT)

@@ -195,6 +195,29 @@ def test_a_failed_operation_is_continued_where_it_stopped(refresh, aws: Sandbox)
     assert len(resumed.items[Step.COPY_SNAPSHOT]["history"]) == 2
 
 
+def test_a_failed_copy_that_was_removed_is_made_anew(refresh, aws: Sandbox):
+    """
+    The error asks for its removal; going on with the operation then requests it once more.
+    """
+    aws.plant("copy-failed")
+    failed = refresh()
+    [copy] = [
+        each["DBClusterSnapshotIdentifier"]
+        for each in aws.client("rds").describe_db_cluster_snapshots(SnapshotType="manual")[
+            "DBClusterSnapshots"
+        ]
+    ]
+    still = refresh()
+    aws.client("rds").delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=copy)
+
+    resumed = refresh()
+
+    assert [type(each.error) for each in (failed, still)] == [EndedBadly, EndedBadly]
+    assert resumed.error is None
+    assert resumed.items[Step.CHECK_COPY_STATUS]["details"]["copy_snapshot_id"] == copy
+    assert resumed.changes().count("CopyDBClusterSnapshot") == 2
+
+
 def test_an_operation_that_has_gone_back_does_not_go_forward_again(refresh, aws: Sandbox):
     """
     Once the old cluster is brought back another operation is needed, and the message says so.

@@ -20,8 +20,7 @@ HARMLESS = "CreateSecret"  # more secrets than before disturb no test
 def forget_caches() -> None:
     """Let settings and clients be made anew from the environment."""
     settings.settings.cache_clear()
-    sessions._client.cache_clear()
-    sessions._session.cache_clear()
+    clients.forget()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -5,11 +5,12 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+import clients
 import pytest
 from processes import Runner
 from stage import Stage, is_change
 
-from aurora_restore import sessions, settings
+from aurora_restore import settings
 from demo.facts import settings as sandbox_settings
 from demo.stack import PrefectStack
 from sandbox import Sandbox
@@ -35,6 +36,7 @@ def stage(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
         monkeypatch.delenv(name)
     for name, text in sandbox_settings(sandbox).items():
         monkeypatch.setenv(name, text)
+    clients.are_of(sandbox.url)
     settings.settings.cache_clear()
     yield Stage(sandbox, monkeypatch)
     _clean(sandbox)
@@ -50,8 +52,7 @@ def _clean(sandbox: Sandbox) -> None:
 
 def _forget() -> None:
     settings.settings.cache_clear()
-    sessions._client.cache_clear()
-    sessions._session.cache_clear()
+    clients.forget()
 
 
 @pytest.fixture

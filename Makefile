@@ -43,7 +43,7 @@ test: $(READY)
 
 proof: $(READY)
 	@echo 'Running the long evidence: every fault, ending, death, rivalry and outage ...'
-	@$(BIN)/python -m pytest -m '' -q tests/proof tests/flow/test_way_back.py tests/integration/test_fault_matrix.py
+	@SANDBOX_SPEED=20000 $(BIN)/python -m pytest -m '' -q tests/proof tests/flow/test_way_back.py tests/integration/test_fault_matrix.py
 
 check: $(READY)
 	@$(BIN)/ruff format --check .

@@ -5,6 +5,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -20,6 +22,16 @@ from flows.watchdog import watch_operations
 from sandbox import Sandbox
 
 BY_HAND = "by-hand"
+
+
+@pytest.fixture(autouse=True)
+def _no_run_is_left() -> Iterator[None]:
+    """No run outlives its test, however that ends."""
+    yield
+    for each in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if "execute" in each.cmdline() or "prefect.engine" in each.cmdline():
+                each.kill()
 
 
 @pytest.fixture

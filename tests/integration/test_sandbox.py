@@ -73,7 +73,10 @@ def test_the_world_is_there_and_available(aws):
         ("staging-2", "available"),
     ]
     assert (group["DBSubnetGroupName"], group["VpcId"]) == (facts["subnet_group"], facts["vpc_id"])
-    assert [i["IndexName"] for i in table["GlobalSecondaryIndexes"]] == [facts["table_index"]]
+    assert [i["IndexName"] for i in table["GlobalSecondaryIndexes"]] == [
+        facts["table_index"],
+        facts["target_index"],
+    ]
     assert aws.events(kind="status") == []
 
 

@@ -78,7 +78,7 @@ PROOFS = {
     "test_fault_does_what_the_table_says": "faults: {all} pairs, {passed} right",
     "test_one_of_two_rivals_proceeds": "rivals: {all} rounds, {passed} single winners",
     "test_sleeper": "frozen: {all} sleepers, {passed} harmless once woken",
-    "proof/test_outages.py::": "outages: {all} endings, {passed} announced once",
+    "proof/test_told_endings.py::": "outages: {all} endings, {passed} announced once",
 }
 
 

@@ -17,7 +17,8 @@ from aurora_restore import takeover
 from demo.stack import PrefectStack
 from sandbox import Sandbox
 
-AGES = 10_000_000.0  # AWS seconds: a copy that does not end by itself
+AGES = 1_000_000.0  # AWS seconds: a copy that does not end by itself
+COPY_BEGUN = 2  # changes: the snapshot is shared, its copy is asked for
 PATIENT = {"AURORA_RESTORE_COPY_POLL__GIVE_UP_AFTER": "150"}
 STAGING = "987654321098/us-west-2/staging"
 
@@ -100,8 +101,9 @@ def race(
     with ThreadPoolExecutor(2) as threads:
         started = [threads.submit(run, *each) for each in zip(runners, wishes, strict=True)]
         first, last = wait(started, return_when=FIRST_COMPLETED)
-        while wait(last, timeout=0.2).not_done:
-            aws.advance(2 * AGES)
+        while wait(last, timeout=0.1).not_done and len(refresh_changes(aws)) < COPY_BEGUN:
+            pass
+        aws.advance(2 * AGES)
         return [each.result() for each in (*first, *last)]
 
 

@@ -86,7 +86,9 @@ class Control:
     def _items(self, operation_id: str | None) -> list[dict[str, Any]]:
         world = self._process.world
         tables = dynamodb_backends[world.target_account][world.target_region].tables
-        items = [plain(item.to_json()["Attributes"]) for item in tables[world.table].all_items()]
+        with self._process.quiet("dynamodb"):
+            every = [item.to_json()["Attributes"] for item in tables[world.table].all_items()]
+        items = [plain(item) for item in every]
         return [item for item in items if operation_id in {None, item["operation_id"]}]
 
 

@@ -75,6 +75,10 @@ class Emulator:
             stack.enter_context(lock)
         return stack
 
+    def quiet(self, service: str) -> Any:
+        """Return a context in which no call of a service is carried out."""
+        return self._lock_of(service)
+
     def _lock_of(self, service: str) -> Any:
         if service in UNLOCKED:
             return nullcontext()

@@ -52,6 +52,10 @@ class Process:
         rds.take_stock()
         self.facts = facts | {"url": server.url, "container_token": secrets.token_urlsafe(18)}
 
+    def quiet(self, service: str) -> Any:
+        """Return a context in which no call of a service is half done."""
+        return self._gateway.emulator.quiet(service)
+
     def reset(self) -> None:
         """Make the world what it was when it was ready: nothing of what happened since is left."""
         with self._gateway.emulator.all_quiet():

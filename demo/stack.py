@@ -12,13 +12,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import httpx
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 WORK_POOL = "aurora-restore"
 START_TIMEOUT_SECONDS = 120
+BUSY_TRIES = 30
 
 
 class PrefectStack:
@@ -81,9 +82,21 @@ class PrefectStack:
 
     def active_schedules(self, deployment: str) -> list[str]:
         """Return the ids of a deployment's schedules that are not paused."""
-        answer = httpx.get(f"{self.url}/api/deployments/name/{deployment}", timeout=30)
-        schedules = answer.raise_for_status().json()["schedules"]
+        schedules = self.ask("GET", f"deployments/name/{deployment}").json()["schedules"]
         return [schedule["id"] for schedule in schedules if schedule["active"]]
+
+    def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
+        """Return what the server's API answers, asked again while its database is busy (503).
+
+        Raises:
+            httpx.HTTPStatusError: another error, or one that does not pass.
+        """
+        for _ in range(BUSY_TRIES):
+            answer = httpx.request(method, f"{self.url}/api/{path}", timeout=30, **more)
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                break
+            time.sleep(1)
+        return answer.raise_for_status()
 
     def prefect(self, *arguments: str) -> str:
         """Run Prefect's command line; return what it printed.

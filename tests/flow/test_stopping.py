@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-import httpx
 import psutil
 import pytest
 from test_worker import announced, head, statuses, wait_until
@@ -44,31 +43,27 @@ def held_up(aws: Sandbox) -> Sandbox:
 @pytest.fixture
 def queue(worker: PrefectStack) -> Any:
     """A queue that the worker looks at only once it is resumed; returns what does that."""
-    pool = f"{worker.url}/api/work_pools/aurora-restore/queues"
-    made = httpx.post(pool, json={"name": BY_HAND, "is_paused": True}, timeout=30)
-    assert made.status_code in {201, 409}, made.text
-
-    def resume() -> None:
-        httpx.patch(f"{pool}/{BY_HAND}", json={"is_paused": False}).raise_for_status()
-
-    httpx.patch(f"{pool}/{BY_HAND}", json={"is_paused": True}).raise_for_status()
-    return resume
+    pool = "work_pools/aurora-restore/queues"
+    known = worker.ask("POST", f"{pool}/filter", json={}).json()
+    if BY_HAND not in [each["name"] for each in known]:
+        worker.ask("POST", pool, json={"name": BY_HAND})
+    worker.ask("PATCH", f"{pool}/{BY_HAND}", json={"is_paused": True})
+    return lambda: worker.ask("PATCH", f"{pool}/{BY_HAND}", json={"is_paused": False})
 
 
 def scheduled(aws: Sandbox, worker: PrefectStack, name: str) -> str:
     """Make a flow run of the deployment that the worker does not take up; return its id."""
-    deployment = httpx.get(
-        f"{worker.url}/api/deployments/name/restore-aurora-cluster/refresh"
-    ).json()
-    made = httpx.post(
-        f"{worker.url}/api/deployments/{deployment['id']}/create_flow_run",
+    deployment = worker.ask("GET", "deployments/name/restore-aurora-cluster/refresh").json()
+    made = worker.ask(
+        "POST",
+        f"deployments/{deployment['id']}/create_flow_run",
         json={
             "parameters": {"request": request(aws, operation_id=name)},
             "work_queue_name": BY_HAND,
             "state": {"type": "SCHEDULED"},
         },
     )
-    return str(made.raise_for_status().json()["id"])
+    return str(made.json()["id"])
 
 
 def executed(aws: Sandbox, worker: PrefectStack, name: str) -> "subprocess.Popen[bytes]":

@@ -7,7 +7,6 @@ import sys
 import time
 from typing import Any
 
-import httpx
 import psutil
 import pytest
 
@@ -41,7 +40,7 @@ def test_the_cron_deployment_is_registered_and_paused(worker: PrefectStack):
     """
     The nightly deployment has its schedule, which waits for somebody to switch it on.
     """
-    nightly = httpx.get(f"{worker.url}/api/deployments/name/restore-aurora-cluster/nightly").json()
+    nightly = worker.ask("GET", "deployments/name/restore-aurora-cluster/nightly").json()
 
     [schedule] = nightly["schedules"]
     assert schedule["active"] is False
@@ -80,8 +79,9 @@ def test_a_cancelled_run_is_announced_as_cancelled(
     aws.plant("copy-stuck")
     start(aws, worker, operation)
     wait_until(lambda: Step.CHECK_COPY_STATUS in statuses(aws, operation))
-    [run] = httpx.post(
-        f"{worker.url}/api/flow_runs/filter",
+    [run] = worker.ask(
+        "POST",
+        "flow_runs/filter",
         json={
             "flow_runs": {
                 "state": {"type": {"any_": ["RUNNING"]}},

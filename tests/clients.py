@@ -14,5 +14,6 @@ def are_of(url: str) -> None:
 
 def forget() -> None:
     """Let it make them anew, and fetch their credentials again."""
+    _made["for"] = ""
     sessions._client.cache_clear()
     sessions._session.cache_clear()

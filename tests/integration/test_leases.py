@@ -125,11 +125,11 @@ def test_own_earlier_run_that_lives_keeps_the_target(table: Table, target: str) 
     """
     The same operation twice at once: the second run sees the first one renew its lease, and stops.
     """
-    alive = take(table, target, seconds=1)
+    alive = take(table, target, seconds=4)
     alive.keep()
 
     with pytest.raises(LeaseHeld) as refused:
-        acquire_own(table, [target], holder("op-1"), 1)
+        acquire_own(table, [target], holder("op-1"), 4)
 
     assert refused.value.operation_id == "op-1"
     alive.release()
@@ -168,9 +168,9 @@ def test_lease_is_renewed_until_it_is_let_go(table: Table, target: str) -> None:
     """
     A step of any length keeps its target; afterwards nothing holds it.
     """
-    lease = take(table, target, seconds=SHORT)
+    lease = take(table, target, seconds=4)
     lease.keep()
-    time.sleep(4 * SHORT)
+    time.sleep(6)
     with pytest.raises(LeaseHeld):
         take(table, target, by="op-2")
 

@@ -1,0 +1,1 @@
+"""Who may do what in the restored database: declared, compared with what is there, made so."""

@@ -120,10 +120,11 @@ def begin(
         )
     records.begin(operation_id, request)
     usual = operation.note("usual_seconds") or expected_duration(records, request).seconds
+    # A success that was told is not told again by a run that only has to record it.
+    told = (operation.note("outcome") or {}).get("result") == "SUCCESS"
     records.note(
         operation_id,
-        outcome=None,
-        announced=None,
+        **({} if told else {"outcome": None, "announced": None}),
         flow_run_id=run.flow_run_id,
         deployment=run.deployment,
         usual_seconds=usual,

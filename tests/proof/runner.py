@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 import psycopg2
 from psycopg2 import extensions
@@ -69,17 +69,13 @@ class Points:
                 super().execute(*arguments)
 
         class Connection(extensions.connection):
-            def __enter__(self) -> Self:
-                self.cursor_factory = Cursor
-                return super().__enter__()
-
-            def __exit__(self, *error: object) -> None:
+            def commit(self) -> None:
                 reach("postgres COMMIT")
-                super().__exit__(*error)
+                super().commit()
 
         def counted(**how: Any) -> Any:
             reach("postgres login")
-            return connect(connection_factory=Connection, **how)
+            return connect(connection_factory=Connection, cursor_factory=Cursor, **how)
 
         psycopg2.connect = counted  # type: ignore[assignment]
 

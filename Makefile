@@ -2,8 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+LINT := .venv-lint/bin
+LINT_READY := .venv-lint/.ready
 
-.PHONY: help demo plan test proof check bench failures deploy screenshot lock clean
+.PHONY: help demo plan test proof check lint lint-cloudformation bench failures deploy screenshot lock clean
 help:
 	@echo 'make demo         set up, then run a whole refresh on the sandbox'
 	@echo '                    FAIL=copy-failed  plant a failure (make failures lists them)'
@@ -17,6 +19,7 @@ help:
 	@echo 'make test         set up, then run the tests'
 	@echo 'make proof        set up, then run the long evidence (half an hour or so)'
 	@echo 'make check        ruff and mypy'
+	@echo 'make lint         the linters of what is deployed: CloudFormation'
 	@echo 'make bench        measure orchestration, downtime, polling, start-up, privileges (half an hour)'
 	@echo 'make failures     list the failures that can be planted'
 	@echo 'make deploy       check the environment, then register the deployments of prefect.yaml'
@@ -50,6 +53,19 @@ check: $(READY)
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 
+$(LINT_READY): requirements-lint.lock
+	@echo 'Setting up: the linters in .venv-lint (once; half a minute) ...'
+	@$(PYTHON) -m venv .venv-lint
+	@$(LINT)/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r requirements-lint.lock
+	@touch $@
+
+# One target for each kind of file that is deployed.
+lint: lint-cloudformation
+
+lint-cloudformation: $(LINT_READY)
+	@$(LINT)/cfn-lint deployments/cloudformation/*.yaml
+	@$(LINT)/checkov --quiet --compact --skip-download --framework cloudformation --directory deployments/cloudformation
+
 bench: $(READY)
 	@PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL=ERROR $(BIN)/python -m benchmarks.orchestration
 	@PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL=ERROR $(BIN)/python -m benchmarks.downtime
@@ -69,6 +85,7 @@ screenshot: $(READY)
 
 lock:
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements.lock
+	uv pip compile --group lint --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements-lint.lock
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-lint .iam-simulate .mypy_cache .ruff_cache .pytest_cache

@@ -10,6 +10,7 @@ own services) is in `declared`.
 import json
 import os
 from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
 from typing import Any
 
 import clients
@@ -19,7 +20,7 @@ from declared import declared
 from denials import DENIED
 from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 from recording import FILE, Recorded, Recorder, read, written
-from simulator import judge
+from simulator import Question, judge
 
 from aurora_restore.cli import main
 from demo.stack import PrefectStack
@@ -50,6 +51,7 @@ def prove(recorded: list[Recorded], record_property: Property) -> None:
     answered_no = zip(forbidden, verdict.answers[len(asked) :], strict=True)
     refused = [f"{each}: {answer}" for each, answer in answered if answer != "Allowed"]
     admitted = [f"{name}: {answer}" for name, answer in answered_no if "Denied" not in answer]
+    idle = unused(asked)
     judged = {name: by for name, by in verdict.needed.items() if name not in NOT_JUDGED}
     superfluous = [name for name, by in judged.items() if by is None]
     record_property("calls", len(asked) - len(refused))
@@ -59,7 +61,24 @@ def prove(recorded: list[Recorded], record_property: Property) -> None:
     record_property("denied", len(forbidden) - len(admitted))
     assert refused == []
     assert superfluous == []
+    assert idle == []
     assert admitted == []
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def unused(asked: list[Question]) -> list[str]:
+    """Return each action of our policies that nobody asks for."""
+    return [
+        f"{name}: {pattern}"
+        for name in OURS
+        for statement in documents()[name].policy["Statement"]
+        if (name, statement.get("Sid")) not in NOT_JUDGED
+        for pattern in listed(statement["Action"])
+        if not any(name in each.documents and fnmatchcase(each.action, pattern) for each in asked)
+    ]
 
 
 def kinds(recorded: list[Recorded]) -> set[tuple[str, str, str, tuple[str, ...]]]:

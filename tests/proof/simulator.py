@@ -1,5 +1,6 @@
 """The independent judge of policies: npm's @cloud-copilot/iam-simulate, for development only."""
 
+import fcntl
 import json
 import shutil
 import subprocess
@@ -64,19 +65,22 @@ def simulator() -> Path:
     npm = shutil.which("npm")
     if shutil.which("node") is None or npm is None:
         pytest.skip("Node.js with npm is needed to judge the policies: node or npm is missing")
-    lock = (HERE / "package-lock.json").read_text()
-    installed = CACHE / "installed-lock.json"
-    if not installed.exists() or installed.read_text() != lock:
-        CACHE.mkdir(exist_ok=True)
-        for name in ("package.json", "package-lock.json"):
-            shutil.copy(HERE / name, CACHE / name)
-        subprocess.run(  # noqa: S603
-            [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"],
-            cwd=CACHE,
-            check=True,
-            timeout=150,
-        )
-        installed.write_text(lock)
+    CACHE.mkdir(exist_ok=True)
+    wanted = (HERE / "package-lock.json").read_text()
+    with (CACHE / "installed-lock.json").open("a+") as installed:
+        fcntl.flock(installed, fcntl.LOCK_EX)  # two workers may come here at once
+        installed.seek(0)
+        if installed.read() != wanted:
+            for name in ("package.json", "package-lock.json"):
+                shutil.copy(HERE / name, CACHE / name)
+            subprocess.run(  # noqa: S603
+                [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"],
+                cwd=CACHE,
+                check=True,
+                timeout=150,
+            )
+            installed.truncate(0)
+            installed.write(wanted)
     return CACHE
 
 
@@ -90,8 +94,7 @@ def judge(
     A statement is needed if without it one of the questions is no longer allowed.
     """
     folder = simulator()
-    program = folder / "judge.mjs"
-    shutil.copy(HERE / "judge.mjs", program)  # where Node.js finds the package
+    program = (HERE / "judge.mjs").read_text()
     removals = [
         (name, number) for name in removed_from for number in range(len(documents[name].statements))
     ]
@@ -113,7 +116,9 @@ def judge(
         "removals": removals,
     }
     done = subprocess.run(  # noqa: S603
-        [str(shutil.which("node")), str(program)],
+        # As a text, so that Node.js looks for the package where it was installed.
+        [str(shutil.which("node")), "--input-type=module", "--eval", program],
+        cwd=folder,
         input=json.dumps(asked),
         capture_output=True,
         text=True,

@@ -46,7 +46,7 @@ test: $(READY)
 
 proof: $(READY)
 	@echo 'Running the long evidence: every fault, ending, death, rivalry and outage ...'
-	@SANDBOX_SPEED=20000 $(BIN)/python -m pytest -m '' -q tests/proof tests/flow/test_way_back.py tests/integration/test_fault_matrix.py
+	@SANDBOX_SPEED=20000 $(BIN)/python -m pytest -m '' -q tests/proof tests/infra tests/flow/test_way_back.py tests/integration/test_fault_matrix.py
 
 check: $(READY)
 	@$(BIN)/ruff format --check .
@@ -88,4 +88,4 @@ lock:
 	uv pip compile --group lint --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements-lint.lock
 
 clean:
-	rm -rf .venv .venv-lint .iam-simulate .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-lint .iam-simulate .ministack .mypy_cache .ruff_cache .pytest_cache

@@ -440,8 +440,8 @@ def test_flow_runs_reach_https_and_the_database_only(target: Template) -> None:
 
 def test_tasks_that_end_badly_are_told(target: Template) -> None:
     """
-    The rule is about this cluster, and about tasks that did not end by themselves with 0; what it
-    makes of them is JSON in the schema of the other announcements.
+    The rule is about this cluster, and about tasks of no service that did not end by themselves
+    with 0; what it makes of them is JSON in the schema of the other announcements.
     """
     rule = target.resource("StoppedTasks")
 
@@ -450,6 +450,7 @@ def test_tasks_that_end_badly_are_told(target: Template) -> None:
         f"arn:aws:ecs:{stacks.TARGET_REGION}:{stacks.TARGET_ACCOUNT}:cluster/aurora-restore"
     ]
     assert detail["lastStatus"] == ["STOPPED"]
+    assert detail["group"] == [{"anything-but": {"prefix": "service:"}}]
     assert len(detail["$or"]) == 2
     transformer = rule["Targets"][0]["InputTransformer"]
     filled = re.sub(r"<(\w+)>", r"\1", transformer["InputTemplate"])

@@ -74,10 +74,8 @@ _BY_ROLE: dict[str, list[Asked]] = {
                 "ec2:DescribeVpcs",
                 "ecs:DeregisterTaskDefinition",
                 "ecs:DescribeTaskDefinition",
-                "ecs:ListTaskDefinitions",
             )
         ),
-        Asked("ecs:DescribeClusters", CLUSTER, IN_REGION),
         Asked("ecs:DescribeTasks", TASK, IN_REGION),
         Asked("ecs:RegisterTaskDefinition", FAMILY, IN_REGION),
         Asked("ecs:RunTask", FAMILY, {"ecs:cluster": CLUSTER}),

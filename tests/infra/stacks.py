@@ -27,7 +27,7 @@ TARGET_PARAMETERS = {
     "HopKeyArn": HOP_KEY,
     "DatabaseRoleArns": f"arn:aws:iam::{TARGET_ACCOUNT}:role/rds-monitoring",
     "FilesArn": "arn:aws:s3:::refresh-files/staging/*",
-    "DatabaseUser": "refresh",
+    "DatabaseUsers": "refresh",
     "MakesSecrets": "yes",
     "PrefectSecretArn": (
         f"arn:aws:secretsmanager:{TARGET_REGION}:{TARGET_ACCOUNT}:secret:prefect-AbCdEf"

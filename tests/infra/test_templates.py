@@ -277,7 +277,7 @@ def test_options_that_are_not_used_give_no_right() -> None:
     Files, logins by IAM, secrets and roles are allowed only where they are asked for.
     """
     none = dict.fromkeys(
-        ("SourceKeyArn", "HopKeyArn", "DatabaseRoleArns", "FilesArn", "DatabaseUser"), ""
+        ("SourceKeyArn", "HopKeyArn", "DatabaseRoleArns", "FilesArn", "DatabaseUsers"), ""
     )
     plain = stacks.target(**none, MakesSecrets="no", PrefectSecretArn="")
 

@@ -226,8 +226,26 @@ class Call:
     def _sns_GetTopicAttributes(self) -> Iterator[Asked]:  # noqa: N802
         yield self._asked(self.operation, self.parameters["TopicArn"])
 
+    def _secret(self, name: str) -> str:
+        if name.startswith("arn:"):
+            return name
+        return f"arn:aws:secretsmanager:{self.region}:{self.account}:secret:{name}-AbCdEf"
+
     def _secretsmanager_GetSecretValue(self) -> Iterator[Asked]:  # noqa: N802
-        yield from self._changes(self.parameters["SecretId"])
+        yield from self._changes(self._secret(self.parameters["SecretId"]))
+
+    def _secretsmanager_CreateSecret(self) -> Iterator[Asked]:  # noqa: N802
+        secret = self._secret(self.parameters["Name"])
+        for operation in ("CreateSecret", "TagResource"):
+            yield self._asked(operation, secret, **self._request_tags)
+
+    def _secretsmanager_GetRandomPassword(self) -> Iterator[Asked]:  # noqa: N802
+        yield self._asked(self.operation, "*")
+
+    def _s3_GetObject(self) -> Iterator[Asked]:  # noqa: N802
+        version = "Version" if "VersionId" in self.parameters else ""
+        resource = f"arn:aws:s3:::{self.parameters['Bucket']}/{self.parameters['Key']}"
+        yield self._asked(f"GetObject{version}", resource)
 
     def _kms_DescribeKey(self) -> Iterator[Asked]:  # noqa: N802
         key = self.key_of(self.parameters["KeyId"], self.region)

@@ -42,7 +42,6 @@ def _secret(name: str) -> str:
 _BY_ROLE: dict[str, list[Asked]] = {
     # Soon: files of a refresh, logins by IAM, a secret that is missing; roles that clusters have.
     "flow": [
-        Asked("s3:GetObject", "arn:aws:s3:::refresh-files/staging/after.sql"),
         Asked("s3:GetObjectVersion", "arn:aws:s3:::refresh-files/staging/after.sql"),
         Asked("rds-db:connect", f"arn:aws:rds-db:{HERE}:dbuser:cluster-ABCDEFGH/refresh"),
         Asked("secretsmanager:GetRandomPassword", "*"),

@@ -249,9 +249,13 @@ DENIED: dict[str, Recorded] = {
         Asked("kms:Decrypt", stacks.STATE_KEY, {"aws:SourceAccount": STRANGER}),
     ),
     # files and logins
+    "read whatever version a file has now": (
+        "flow",
+        Asked("s3:GetObject", "arn:aws:s3:::refresh-files/staging/after.sql"),
+    ),
     "read another file": (
         "flow",
-        Asked("s3:GetObject", "arn:aws:s3:::refresh-files/prod/after.sql"),
+        Asked("s3:GetObjectVersion", "arn:aws:s3:::refresh-files/prod/after.sql"),
     ),
     "write a file": ("flow", Asked("s3:PutObject", "arn:aws:s3:::refresh-files/staging/after.sql")),
     "log in as another user": (

@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -60,7 +61,7 @@ class Verdict:
 def simulator() -> Path:
     """Return the folder where the judge is installed; installs it there once.
 
-    Skips the test, and says so, where Node.js or npm is missing.
+    Skips the test, and says so, where Node.js or npm is missing or cannot install it.
     """
     npm = shutil.which("npm")
     if shutil.which("node") is None or npm is None:
@@ -73,12 +74,16 @@ def simulator() -> Path:
         if installed.read() != wanted:
             for name in ("package.json", "package-lock.json"):
                 shutil.copy(HERE / name, CACHE / name)
-            subprocess.run(  # noqa: S603
+            done = subprocess.run(  # noqa: S603
                 [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"],
                 cwd=CACHE,
-                check=True,
+                check=False,
                 timeout=150,
             )
+            if done.returncode != 0:
+                if os.environ.get("CI"):
+                    raise AssertionError("npm could not install the judge of the policies")
+                pytest.skip("npm could not install the judge of the policies: is it reachable?")
             installed.truncate(0)
             installed.write(wanted)
     return CACHE

@@ -1,7 +1,4 @@
-"""Requests to IAM that no run on this machine makes: by ECS, the worker and AWS's services.
-
-Also what the flow asks for by options that the recorded runs do not use.
-"""
+"""Requests to IAM that no run on this machine makes: by ECS, the worker and AWS's services."""
 
 from authorizing import Asked
 from recording import Recorded
@@ -35,18 +32,10 @@ def declared() -> list[Recorded]:
     return [(role, asked) for role, several in _BY_ROLE.items() for asked in several]
 
 
-def _secret(name: str) -> str:
-    return f"arn:aws:secretsmanager:{HERE}:secret:{name}-AbCdEf"
-
-
 _BY_ROLE: dict[str, list[Asked]] = {
-    # Soon: files of a refresh, logins by IAM, a secret that is missing; roles that clusters have.
+    # A login by IAM is no call: PostgreSQL on AWS asks.
     "flow": [
-        Asked("s3:GetObjectVersion", "arn:aws:s3:::refresh-files/staging/after.sql"),
         Asked("rds-db:connect", f"arn:aws:rds-db:{HERE}:dbuser:cluster-ABCDEFGH/refresh"),
-        Asked("secretsmanager:GetRandomPassword", "*"),
-        Asked("secretsmanager:CreateSecret", _secret("aurora-restore/new"), MARKS),
-        Asked("secretsmanager:TagResource", _secret("aurora-restore/new"), MARKS),
     ],
     # Amazon ECS developer guide, "task execution IAM role".
     "execution": [

@@ -31,6 +31,13 @@ from tests.infra import stacks
 Property = Callable[[str, object], None]
 Refresh = Callable[..., Any]
 HOUR = 3600
+NEW_ROLE = {
+    "name": "newcomer",
+    "secret_id": "aurora-restore/newcomer",
+    "make_secret": True,
+    "access": "read_only",
+    "schemas": ["sales"],
+}
 AUTOMATED = {
     "snapshot_id": None,
     "source_cluster_id": "production",
@@ -126,6 +133,16 @@ def everything_set(aws: Sandbox) -> None:
     aws.advance(HOUR)
 
 
+def uploaded(aws: Sandbox) -> str:
+    """Put a script where the stack lets the flow read; return its name."""
+    s3, bucket, key = aws.client("s3"), "refresh-files", "staging/after.sql"
+    here = {"LocationConstraint": stacks.TARGET_REGION}
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration=here)
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    version = s3.put_object(Bucket=bucket, Key=key, Body=b"SELECT 1")["VersionId"]
+    return f"s3://{bucket}/{key}?versionId={version}"
+
+
 def runs(aws: Sandbox, refresh: Refresh) -> None:
     """Let the product do all it can: modes, ways of a copy, ways back, cleaning up."""
     everything_set(aws)
@@ -140,7 +157,8 @@ def runs(aws: Sandbox, refresh: Refresh) -> None:
 
     aws.reset()
     secret = aws.facts["master_secret_arn"]
-    assert refresh("op-4", master_secret_id=secret, archive="delete").error is None
+    data = {"scripts": [{"file": uploaded(aws)}], "roles": [NEW_ROLE]}
+    assert refresh("op-4", master_secret_id=secret, archive="delete", **data).error is None
     aws.plant("restore-failed")
     assert refresh("op-5").error is not None
     aws.clear()

@@ -162,6 +162,8 @@ class PrefectStack:
             "PREFECT_WORKER_QUERY_SECONDS": "1",
             "AURORA_RESTORE_WORK_POOL": WORK_POOL,
             "AURORA_RESTORE_CODE": str(REPOSITORY),
+            "ECS_TASK_CPU": "256",  # a process pool has no use for these two
+            "ECS_TASK_MEMORY": "512",
         }
 
 

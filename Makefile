@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help demo plan test proof check bench failures deploy screenshot lock clean
+.PHONY: help demo plan test proof check bench failures pool deploy screenshot lock clean
 help:
 	@echo 'make demo         set up, then run a whole refresh on the sandbox'
 	@echo '                    FAIL=copy-failed  plant a failure (make failures lists them)'
@@ -19,6 +19,7 @@ help:
 	@echo 'make check        ruff and mypy'
 	@echo 'make bench        measure orchestration, downtime, polling, start-up (half an hour)'
 	@echo 'make failures     list the failures that can be planted'
+	@echo 'make pool         check the environment, then make or change the ECS work pool'
 	@echo 'make deploy       check the environment, then register the deployments of prefect.yaml'
 	@echo 'make screenshot   take the pictures of docs/images anew (needs Chromium)'
 	@echo 'make clean        remove the virtual environment and the caches'
@@ -58,6 +59,9 @@ bench: $(READY)
 failures: $(READY)
 	@$(BIN)/python -m sandbox --failures
 
+pool: $(READY)
+	@$(BIN)/python -m deployments.pool
+
 deploy: $(READY)
 	@$(BIN)/python -m deployments.check
 	@$(BIN)/prefect --no-prompt deploy --all
@@ -68,6 +72,7 @@ screenshot: $(READY)
 
 lock:
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements.lock
+	uv pip compile pyproject.toml -c requirements.lock --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o deployments/requirements.lock
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

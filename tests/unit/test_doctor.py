@@ -124,8 +124,8 @@ def test_all_is_there() -> None:
             {"watchdog": {"schedules": [schedule(active=False, interval=300.0)]}},
             [
                 (
-                    f"deployments: deployment {WATCHDOG}: it has no active schedule: nobody is told of "
-                    "a run that vanished"
+                    f"deployments: deployment {WATCHDOG}: it has no active schedule: nobody is "
+                    "told of a run that vanished"
                 )
             ],
         ),
@@ -152,8 +152,8 @@ def test_open_pool_is_told_by_its_openings() -> None:
 
     assert wrong(of) == [
         (
-            "work-pool: work pool ecs: task_definition.containerDefinitions.0.image: a run may change "
-            "it by the variable 'image'"
+            "work-pool: work pool ecs: task_definition.containerDefinitions.0.image: a run may "
+            "change it by the variable 'image'"
         )
     ]
 

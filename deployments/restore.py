@@ -2,8 +2,8 @@
 
     python -m deployments.restore refresh --set reader_count=2
 
-Prefect's own watch ends with the flow run, and a flow run may be Crashed while its operation goes on
-in another one: the operation's records have the last word.
+Prefect's own watch ends with the flow run, and a flow run may be Crashed while its operation goes
+on in another one: the operation's records have the last word.
 """
 
 import argparse

@@ -2,8 +2,6 @@
 
 import json
 import os
-import re
-import shlex
 import subprocess
 import sys
 import time
@@ -13,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from image_steps import Image
 
 from demo.facts import deployment_values, settings
 from demo.stack import REPOSITORY, PrefectStack, prefect_command
@@ -28,7 +27,6 @@ AUTH = ("admin", "a-word-of-this-test")
 QUEUE = "prefect-ecs-tasks-events"
 EVENTS = {"source": ["aws.ecs"], "detail-type": ["ECS Task State Change"]}
 PATIENCE_SECONDS = 120
-DOCKERFILE = REPOSITORY / "deployments" / "Dockerfile"
 
 
 @dataclass
@@ -43,8 +41,8 @@ class Site:
         """Return what Prefect's API answers."""
         return self.prefect.ask(method, path, auth=AUTH, **more).json()
 
-    def build(self, scratch: Path, python: Path, code: Path = REPOSITORY) -> None:
-        """Make cluster, log group, secret, events queue and image; `python` is the image's."""
+    def build(self, image: Image) -> None:
+        """Make cluster, log group, secret and events queue; let a folder stand for the image."""
         aws = self.aws
         cluster = aws.client("ecs").create_cluster(clusterName=CLUSTER)["cluster"]
         aws.client("logs").create_log_group(logGroupName=LOG_GROUP)
@@ -57,7 +55,7 @@ class Site:
         events = aws.client("events")
         events.put_rule(Name="tasks", EventPattern=json.dumps(EVENTS))
         events.put_targets(Rule="tasks", Targets=[{"Id": "worker", "Arn": arn}])
-        aws.add_image(IMAGE, str(code), image_environment(scratch, python, code))
+        aws.add_image(IMAGE, str(image.code), image.environment)
         self.values |= {
             name: text
             for name, text in (settings(aws) | deployment_values(aws)).items()
@@ -65,7 +63,7 @@ class Site:
         }
         self.values |= {
             "AURORA_RESTORE_WORK_POOL": POOL,
-            "AURORA_RESTORE_CODE": str(code),
+            "AURORA_RESTORE_CODE": str(image.code),
             "AURORA_RESTORE_IMAGE": IMAGE,
             "ECS_CLUSTER_ARN": cluster["clusterArn"],
             "ECS_TASK_ROLE_ARN": aws.facts["task_role_arn"],
@@ -134,24 +132,6 @@ class Site:
     def stop(self, task: str) -> None:
         """Stop a task as ECS does when a host is drained."""
         self.aws.client("ecs").stop_task(cluster=CLUSTER, task=task, reason="a host is drained")
-
-
-def image_environment(scratch: Path, python: Path, code: Path) -> dict[str, str]:
-    """Return the ENV of deployments/Dockerfile, with the folders that stand for the image's."""
-    text = DOCKERFILE.read_text().replace("\\\n", " ")
-    found: dict[str, str] = {}
-    for line in re.findall(r"^ENV (.+)$", text, re.MULTILINE):
-        found |= dict(part.split("=", 1) for part in shlex.split(line))
-    places = {
-        "/opt/venv/bin": str(python.parent),
-        "/opt/aurora-restore": str(code),
-        "/scratch": str(scratch),
-    }
-    for name, value in found.items():
-        for place, here in places.items():
-            value = value.replace(place, here)  # noqa: PLW2901
-        found[name] = value
-    return found
 
 
 def worker_command() -> list[str]:

@@ -36,8 +36,8 @@ COMMANDS: Commands = {
 }
 HELP = """Refresh an Aurora PostgreSQL cluster from another account's snapshot.
 
-The refresh itself is a Prefect flow. `doctor`, `plan`, `status` and `history` look and change nothing;
-the other commands do what they are called.
+The refresh itself is a Prefect flow. `doctor`, `plan`, `status` and `history` look and change
+nothing; the other commands do what they are called.
 
 Example: aurora-restore plan request.yaml
 

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
@@ -28,15 +29,17 @@ from ecs_site import (
     worker_command,
 )
 from image_steps import Image, build
+from limits import are_possible, limits
 from test_worker import announced, head, statuses
 
 from aurora_restore.details import Step, steps_of
+from demo.footprint import Footprint
 from demo.stack import PrefectStack
 from sandbox import Sandbox
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
-QUICK = {"AURORA_RESTORE_LEASE_SECONDS": "5", "AURORA_RESTORE_LOST_AFTER": "0"}
+QUICK = {"AURORA_RESTORE_LEASE_SECONDS": "15", "AURORA_RESTORE_LOST_AFTER": "0"}
 HOLD = 600 * SPEED  # AWS seconds: longer than any of these tests looks on
 STEPS = {
     Step.COPY_SNAPSHOT: {},
@@ -163,6 +166,35 @@ def test_whole_way(site: Site, aws: Sandbox, operation: str) -> None:
     assert task_of(site, flow_run)["exit_code"] == 0
     asked(site, flow_run)
     defined(site)
+
+
+@pytest.mark.skipif(not are_possible(), reason="no control groups: nothing can be limited here")
+def test_fits_the_smallest_task(
+    site: Site, aws: Sandbox, operation: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """
+    With a quarter of a CPU and 512 MiB the operation ends in success, and nothing is killed.
+    """
+    with limits(0.25, 512) as group:
+        flow_run = site.start(operation)
+        task = wait_until(lambda: [each for each in site.tasks(flow_run) if each["pid"]])[0]
+        group.take(task["pid"])
+        footprint = Footprint(task["pid"], itself=True)
+
+        wait_until(lambda: is_done(aws, operation), "the operation", 300)
+        wait_until(lambda: task_of(site, flow_run)["status"] == "STOPPED", "STOPPED")
+
+        footprint.stop()
+        assert not group.killed()
+    first = next(each for each in aws.items(operation) if each["step"] == Step.CHECK_SNAPSHOT)
+    began = datetime.fromisoformat(first["history"][0]["at"]).timestamp()
+    assert footprint.started_at is not None
+    with capsys.disabled():
+        sys.stdout.write(
+            f"\n0.25 vCPU, 512 MiB: peak {footprint.peak_mib:.0f} MiB, first step after "
+            f"{began - footprint.started_at:.1f} s\n"
+        )
+    assert footprint.peak_mib < 400
 
 
 def asked(site: Site, flow_run: str) -> None:

@@ -273,9 +273,7 @@ def test_help_of_each_command_has_an_example_and_whether_it_changes_anything(
 
     said = " ".join(capsys.readouterr().out.split())
     assert f"Example: aurora-restore {command}" in said
-    assert ("It changes nothing." in said) is (
-        command in {"doctor", "plan", "status", "history"}
-    )
+    assert ("It changes nothing." in said) is (command in {"doctor", "plan", "status", "history"})
 
 
 @pytest.mark.parametrize("command", COMMANDS)

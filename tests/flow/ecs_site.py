@@ -5,7 +5,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,36 @@ class Site:
     def stop(self, task: str) -> None:
         """Stop a task as ECS does when a host is drained."""
         self.aws.client("ecs").stop_task(cluster=CLUSTER, task=task, reason="a host is drained")
+
+
+@contextmanager
+def open_for_runs(site: Site, image: Image, home: Path) -> Iterator[None]:
+    """Have the pool, the deployments (schedules paused) and a worker; the server must answer."""
+    site.build(image)
+    site.make("deployments.pool")
+    site.make("deployments.check")
+    site.prefect.prefect("--no-prompt", "deploy", "--all")
+    for deployment in ("restore-aurora-cluster/nightly", "watch-operations/watchdog"):
+        for schedule in site.ask("GET", f"deployments/name/{deployment}")["schedules"]:
+            site.prefect.prefect("deployment", "schedule", "pause", deployment, schedule["id"])
+    with (home / "worker.log").open("wb") as log:
+        worker = subprocess.Popen(  # noqa: S603
+            worker_command(),
+            env=site.worker_environment(home),
+            cwd=home,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        yield
+    finally:
+        worker.terminate()
+        try:
+            worker.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            worker.kill()
+            worker.wait()
 
 
 def worker_command() -> list[str]:

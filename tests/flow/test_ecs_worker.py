@@ -25,8 +25,8 @@ from ecs_site import (
     LOG_GROUP,
     POOL,
     Site,
+    open_for_runs,
     wait_until,
-    worker_command,
 )
 from image_steps import Image, build
 from limits import are_possible, limits
@@ -61,36 +61,14 @@ def site(tmp_path_factory: pytest.TempPathFactory, image: Image) -> Iterator[Sit
 
     Never reset: what one run leaves is what the next one finds, as in an account.
     """
-    home = tmp_path_factory.mktemp("worker")
     guarded = {"PREFECT_SERVER_API_AUTH_STRING": ":".join(AUTH)}
     guarded["PREFECT_API_AUTH_STRING"] = ":".join(AUTH)
     with Sandbox(speed=SPEED, lasting_sessions=True) as aws, PrefectStack(guarded) as prefect:
         prefect.start_server()
-        made = Site(aws, prefect, dict(QUICK))
-        made.build(image)
         prefect.wait_until_ready()
-        made.make("deployments.pool")
-        made.make("deployments.check")
-        prefect.prefect("--no-prompt", "deploy", "--all")
-        for deployment in ("restore-aurora-cluster/nightly", "watch-operations/watchdog"):
-            for schedule in made.ask("GET", f"deployments/name/{deployment}")["schedules"]:
-                prefect.prefect("deployment", "schedule", "pause", deployment, schedule["id"])
-        with (home / "worker.log").open("wb") as log:
-            worker = subprocess.Popen(  # noqa: S603
-                worker_command(),
-                env=made.worker_environment(home),
-                cwd=home,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-        yield made
-        worker.terminate()
-        try:
-            worker.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            worker.kill()
-            worker.wait()
+        made = Site(aws, prefect, dict(QUICK))
+        with open_for_runs(made, image, tmp_path_factory.mktemp("worker")):
+            yield made
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ class Process:
         builder = Builder(self.world, server.url)
         self.databases = Databases(host.result())
         rds.install(self.clock, self.events, self.databases)
-        self.agent = ecs.Agent(self.facts, self.events)
+        self.agent = ecs.Agent(self.facts, self.events, lambda: self.quiet("ecs"))
         ecs.install(self.agent)
         facts = builder.build(self.databases)
         rds.tick()

@@ -2,8 +2,9 @@
 
 import tempfile
 import threading
+import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,9 +34,15 @@ class _Run:
 class Agent:
     """All tasks of the sandbox. Safe for threads; waits in real time, since processes do."""
 
-    def __init__(self, facts: Mapping[str, Any], events: EventLog) -> None:
-        """`facts` of the world are looked at when a task is started."""
+    def __init__(
+        self, facts: Mapping[str, Any], events: EventLog, quiet: Callable[[], Any]
+    ) -> None:
+        """`facts` of the world are looked at when a task is started.
+
+        `quiet` gives a context in which no call of ECS is half done.
+        """
         self.facts = facts
+        self._quiet = quiet
         self._events = events
         self._images: dict[str, Image] = {}
         self._runs: dict[str, _Run] = {}
@@ -104,6 +111,8 @@ class Agent:
         self._folder.cleanup()
 
     def _carry_out(self, task: Any) -> None:
+        with self._quiet():
+            pass  # RunTask's reply shows the task as it is before anything is done
         [defined] = task.definition.container_definitions
         asked: list[dict[str, Any]] = (task.overrides or {}).get("containerOverrides") or []
         override = next((each for each in asked if each.get("name") == defined["name"]), {})
@@ -185,7 +194,8 @@ class Agent:
             "detail-type": "ECS Task State Change",
             "source": "aws.ecs",
             "account": account,
-            "time": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+            "time": time.time(),  # this and the next as moto wants them
+            "ingestion-time": time.time(),
             "region": region,
             "resources": [task.task_arn],
             "detail": {name: value for name, value in detail.items() if value is not None},

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from moto.ec2.models.elastic_network_interfaces import NetworkInterface
 from moto.ecs import models
 from moto.ecs.exceptions import InvalidParameterException
 from moto.ecs.models import EC2ContainerServiceBackend
@@ -56,4 +57,7 @@ def install(agent: Agent) -> None:
     backend: Any = EC2ContainerServiceBackend
     backend.run_task, backend.stop_task = run_task, stop_task
     backend._calculate_task_resource_requirements = staticmethod(no_requirements)  # noqa: SLF001
+    # moto gives this to interfaces of VPCs with DNS hostnames only, and shows it of all.
+    interface: Any = NetworkInterface
+    interface.private_dns_name = ""
     state_manager.set_transition("ecs::task", {"progression": "manual", "times": _NEVER})

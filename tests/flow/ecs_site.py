@@ -57,25 +57,29 @@ class Site:
         events.put_rule(Name="tasks", EventPattern=json.dumps(EVENTS))
         events.put_targets(Rule="tasks", Targets=[{"Id": "worker", "Arn": arn}])
         aws.add_image(IMAGE, str(image.code), image.environment)
-        self.values |= {
+        known = {
             name: text
             for name, text in (settings(aws) | deployment_values(aws)).items()
             if name.startswith(("AURORA_RESTORE_", "REFRESH_"))
         }
-        self.values |= {
-            "AURORA_RESTORE_WORK_POOL": POOL,
-            "AURORA_RESTORE_CODE": str(image.code),
-            "AURORA_RESTORE_IMAGE": IMAGE,
-            "ECS_CLUSTER_ARN": cluster["clusterArn"],
-            "ECS_TASK_ROLE_ARN": aws.facts["task_role_arn"],
-            "ECS_EXECUTION_ROLE_ARN": EXECUTION_ROLE,
-            "ECS_LOG_GROUP": LOG_GROUP,
-            "ECS_SUBNET_IDS": ",".join(aws.facts["subnet_ids"]),
-            "ECS_SECURITY_GROUP_ID": aws.facts["security_group_ids"][0],
-            "ECS_PREFECT_AUTH_STRING_SECRET_ARN": secret["ARN"],
-            "ECS_TASK_CPU": "256",
-            "ECS_TASK_MEMORY": "512",
-        }
+        self.values = (
+            known
+            | self.values
+            | {
+                "AURORA_RESTORE_WORK_POOL": POOL,
+                "AURORA_RESTORE_CODE": str(image.code),
+                "AURORA_RESTORE_IMAGE": IMAGE,
+                "ECS_CLUSTER_ARN": cluster["clusterArn"],
+                "ECS_TASK_ROLE_ARN": aws.facts["task_role_arn"],
+                "ECS_EXECUTION_ROLE_ARN": EXECUTION_ROLE,
+                "ECS_LOG_GROUP": LOG_GROUP,
+                "ECS_SUBNET_IDS": ",".join(aws.facts["subnet_ids"]),
+                "ECS_SECURITY_GROUP_ID": aws.facts["security_group_ids"][0],
+                "ECS_PREFECT_AUTH_STRING_SECRET_ARN": secret["ARN"],
+                "ECS_TASK_CPU": "256",
+                "ECS_TASK_MEMORY": "512",
+            }
+        )
         self.prefect.environment |= self.values
 
     def make(self, *module: str) -> str:

@@ -17,7 +17,6 @@ from uuid import uuid4
 import httpx
 import psutil
 import pytest
-from conftest import SPEED
 from ecs_site import (
     AUTH,
     EXECUTION_ROLE,
@@ -36,6 +35,7 @@ from aurora_restore.details import Step, steps_of
 from demo.footprint import Footprint
 from demo.stack import PrefectStack
 from sandbox import Sandbox
+from tests.conftest import SPEED
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import SPEED
 from ecs_site import AUTH, Site, open_for_runs, quietly
 from image_steps import build
 from test_worker import head
@@ -19,6 +18,7 @@ from demo.facts import request
 from demo.stack import REPOSITORY, PrefectStack, free_port
 from sandbox import Sandbox
 from sandbox.installation import Installation, find_package, get_identity, make_home
+from tests.conftest import SPEED
 
 SIZE = int(os.environ.get("FLEET", "20"))
 PATIENCE_SECONDS = 60 * SIZE + 300

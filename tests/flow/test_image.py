@@ -10,10 +10,15 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import psutil
 import pytest
 from image_steps import Image, build
+from test_worker import head, statuses, wait_until
 
-from demo.stack import REPOSITORY
+from aurora_restore.details import Step
+from demo.facts import deployment_values, request, settings
+from demo.stack import REPOSITORY, PrefectStack
+from sandbox import Sandbox
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
@@ -22,7 +27,7 @@ PACKAGES = "python3,python3-venv,ca-certificates"
 HOST_FILES = ("/etc/ssl/certs", "/etc/pip.conf", "/etc/xdg/pip", "/opt/wheels")
 BASE, NAME = "localhost/base", "localhost/aurora-restore"
 IMPORTS = "import flows.restore, flows.watchdog, psycopg2, boto3, prefect; print('imported')"
-BUILDAH = {"STORAGE_DRIVER": "vfs", "BUILDAH_ISOLATION": "chroot"}
+BUILDAH = {"BUILDAH_ISOLATION": "chroot"}
 
 
 @pytest.fixture(scope="module")
@@ -169,6 +174,7 @@ def inside(root: Path, command: Sequence[str], environment: dict[str, str]) -> l
         f"mount --bind {root} {root} && mount -o remount,bind,ro {root} && "
         f"mount -t tmpfs -o mode=0700,uid=10001,gid=10001 scratch {root}/scratch && "
         f"mount -t proc proc {root}/proc && "
+        f"{{ cp {root.parent}/ca.pem {root}/scratch/ 2>/dev/null || true; }} && "
         f'exec chroot --userspec=10001:10001 {root} env -i "$@"'
     )
     unshare = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", script, "sh"]
@@ -236,29 +242,71 @@ def test_image_has_no_compiler(built: Path) -> None:
 
     assert names & {"gcc", "cc", "ld", "make", "pip", "pip3"} == set()
     assert (built / "scratch").stat().st_uid == 10001
-    bundle = built / "opt/aurora-restore/aurora_restore/data/rds-global-bundle.pem"
+
+
+def test_authorities_are_inside(built: Path, environment: dict[str, str]) -> None:
+    """
+    libpq's PGSSLROOTCERT names a file of the image that has RDS's authorities.
+    """
+    bundle = built / environment["PGSSLROOTCERT"].removeprefix("/")
+
     assert bundle.read_text().count("BEGIN CERTIFICATE") > 50
 
 
-def test_first_process_hears_sigterm(built: Path, environment: dict[str, str]) -> None:
+@pytest.fixture
+def server(aws: Sandbox) -> Iterator[PrefectStack]:
+    """A Prefect server that knows the deployments as the image has them; nobody takes runs up."""
+    with PrefectStack(deployment_values(aws)) as stack:
+        stack.start_server()
+        stack.wait_until_ready()
+        stack.environment["AURORA_RESTORE_CODE"] = "/opt/aurora-restore"
+        stack.prefect(
+            "work-pool", "create", stack.environment["AURORA_RESTORE_WORK_POOL"], "-t", "process"
+        )
+        stack.deploy()
+        yield stack
+
+
+def test_run_in_the_image_is_stopped_and_goes_on(
+    built: Path, environment: dict[str, str], aws: Sandbox, server: PrefectStack
+) -> None:
     """
-    The image's command as process 1 ends on SIGTERM within seconds, though a first process ignores
-    what it does not handle.
+    The image's own command, as process 1 of user 10001 on a read-only root: SIGTERM makes it let go
+    and ask to be started again, and started again it ends the operation in success.
     """
-    command = ["python", "-m", "prefect", "flow-run", "execute", "0" * 32]
-    silent = {"PREFECT_API_URL": "http://127.0.0.1:9/api", "PREFECT_CLIENT_MAX_RETRIES": "100"}
+    aws.plant("copies-in-flight", times=None)
+    shutil.copy(aws.facts["ca_file"], built.parent / "ca.pem")
+    given = settings(aws) | {"PGSSLROOTCERT": "/scratch/ca.pem"}
+    given["PREFECT_API_URL"] = server.environment["PREFECT_API_URL"]
+    found = server.ask("GET", "deployments/name/restore-aurora-cluster/refresh").json()
+    made = server.ask(
+        "POST",
+        f"deployments/{found['id']}/create_flow_run",
+        json={"parameters": {"request": request(aws, operation_id="op-image")}},
+    ).json()
+    given["PREFECT__FLOW_RUN_ID"] = made["id"]
+    command = ["python", "-m", "prefect", "flow-run", "execute"]
+
     run = subprocess.Popen(  # noqa: S603
-        inside(built, command, environment | silent),
+        inside(built, command, environment | given),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    time.sleep(15)
-    assert run.poll() is None
+    wait_until(lambda: statuses(aws, "op-image").get(Step.COPY_SNAPSHOT) == "IN_PROGRESS")
     [first] = _children(run.pid)
-
+    assert psutil.Process(first).uids().real == 10001
     os.kill(first, signal.SIGTERM)
 
-    assert run.wait(timeout=30) is not None
+    assert run.wait(timeout=60) == 0
+    assert head(aws, "op-image")["status"] == "INTERRUPTED"
+    state = server.ask("GET", f"flow_runs/{made['id']}").json()["state"]
+    assert state["name"] == "AwaitingRetry"
+    aws.clear()
+    again = subprocess.run(  # noqa: S603
+        inside(built, command, environment | given), capture_output=True, text=True, check=False
+    )
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert head(aws, "op-image")["status"] == "SUCCESS"
 
 
 def _children(pid: int) -> list[int]:

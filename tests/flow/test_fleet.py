@@ -182,13 +182,22 @@ def test_fleet(site: Site, record_property: Any, capsys: pytest.CaptureFixture[s
     with capsys.disabled():
         sys.stdout.write(f"\n{SIZE} at once, {time.monotonic() - began:.0f} s\n")
         for name, status in ended.items():
-            error = head(site.aws, f"op-{name}").get("details", {}).get("error", "")
-            sys.stdout.write(f"  {name}  {status}  {site.state(runs[name])}  {error}\n")
+            sys.stdout.write(f"  {name}  {status}  {said(site, name, runs[name])}\n")
     assert set(ended.values()) == {"SUCCESS"}
     told = [each["MessageAttributes"] for each in site.aws.messages()]
     assert len(told) == SIZE
     clusters = site.aws.client("rds").describe_db_clusters()["DBClusters"]
     assert set(names) <= {each["DBClusterIdentifier"] for each in clusters}
+
+
+def said(site: Site, name: str, flow_run: str) -> str:
+    """Return how Prefect has it, with the errors on record."""
+    errors = [
+        each["details"]["error"]
+        for each in site.aws.items(f"op-{name}")
+        if "error" in each.get("details", {})
+    ]
+    return " ".join([site.state(flow_run), *map(str, errors)])
 
 
 def until_all_ended(site: Site, names: Sequence[str]) -> dict[str, str]:

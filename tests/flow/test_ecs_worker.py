@@ -4,6 +4,7 @@ The sandbox's ECS starts what the worker asks it to start: the task definition's
 environment of image, definition, run and ECS, and nothing of this process.
 """
 
+import json
 import signal
 import subprocess
 import sys
@@ -33,7 +34,7 @@ from test_worker import announced, head, statuses
 
 from aurora_restore.details import Step, steps_of
 from demo.footprint import Footprint
-from demo.stack import PrefectStack
+from demo.stack import REPOSITORY, PrefectStack
 from sandbox import Sandbox
 from tests.conftest import SPEED
 
@@ -334,6 +335,73 @@ def test_ending_never_started(site: Site, aws: Sandbox, operation: str) -> None:
     assert aws.items(operation) == []
 
 
+def test_doctor_finds_nothing_missing(site: Site, aws: Sandbox) -> None:
+    """
+    With the pool, the deployments, the worker and a protected table, all is there.
+    """
+    table, dynamodb = aws.facts["table"], aws.client("dynamodb")
+    dynamodb.update_table(TableName=table, DeletionProtectionEnabled=True)
+    dynamodb.update_continuous_backups(
+        TableName=table, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
+    )
+    watchdogs = site.ask("GET", "deployments/name/watch-operations/watchdog")
+    [schedule] = watchdogs["schedules"]
+    place = f"deployments/{watchdogs['id']}/schedules/{schedule['id']}"
+
+    paused = doctor(site)
+    change(site, place, {"active": True})
+    try:
+        found = doctor(site)
+    finally:
+        change(site, place, {"active": False})
+
+    wrong = [each for each in paused["result"]["checks"] if each["status"] == "failed"]
+    assert [each["resource"] for each in wrong] == ["deployment watch-operations/watchdog"]
+    statuses = {each["name"]: each["status"] for each in found["result"]["checks"]}
+    assert found["ok"], found
+    assert set(statuses.values()) == {"ok"}
+    assert len(statuses) == 10
+
+
+def doctor(site: Site) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-m", "aurora_restore", "doctor", "--json"],
+        env=site.prefect.environment | site.aws.env,
+        cwd=site.values["AURORA_RESTORE_CODE"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found: dict[str, Any] = json.loads(done.stdout)
+    assert done.returncode == found["exit_code"]
+    return found
+
+
+def test_restore_from_ci_ends_as_its_operation(site: Site, aws: Sandbox, operation: str) -> None:
+    """
+    What restore.yml runs: 0 for an operation that succeeds, 1 for one that does not.
+    """
+    good = from_ci(site, f"operation_id={operation}")
+    aws.plant("copy-failed")
+    bad = from_ci(site, f"operation_id={operation}-2")
+
+    assert good.returncode == 0, good.stdout + good.stderr
+    assert is_done(aws, operation)
+    assert bad.returncode == 1
+    assert head(aws, f"{operation}-2")["status"] == "FAILED"
+
+
+def from_ci(site: Site, override: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "deployments.restore", "refresh", "--set", override],
+        env=site.prefect.environment | site.aws.env,
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 @pytest.mark.parametrize("name", ["image", "command", "task_role_arn", "execution_role_arn", "env"])
 def test_run_cannot_change_its_task(site: Site, aws: Sandbox, name: str) -> None:
     """
@@ -363,13 +431,12 @@ def pool(site: Site) -> dict[str, Any]:
 
 
 def put(site: Site, template: dict[str, Any]) -> None:
-    answer = httpx.patch(
-        f"{site.prefect.url}/api/work_pools/{POOL}",
-        json={"base_job_template": template},
-        auth=AUTH,
-        timeout=30,
-    )
-    answer.raise_for_status()
+    change(site, f"work_pools/{POOL}", {"base_job_template": template})
+
+
+def change(site: Site, place: str, values: dict[str, Any]) -> None:
+    url = f"{site.prefect.url}/api/{place}"
+    httpx.patch(url, json=values, auth=AUTH, timeout=30).raise_for_status()
 
 
 def resume(site: Site, operation: str) -> None:

@@ -17,7 +17,7 @@ help:
 	@echo 'make test         set up, then run the tests'
 	@echo 'make proof        set up, then run the long evidence (half an hour or so)'
 	@echo 'make check        ruff and mypy'
-	@echo 'make bench        measure orchestration, downtime, polling, start-up (half an hour)'
+	@echo 'make bench        measure orchestration, downtime, polling, start-up, privileges (half an hour)'
 	@echo 'make failures     list the failures that can be planted'
 	@echo 'make pool         check the environment, then make or change the ECS work pool'
 	@echo 'make deploy       check the environment, then register the deployments of prefect.yaml'
@@ -55,6 +55,7 @@ bench: $(READY)
 	@PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL=ERROR $(BIN)/python -m benchmarks.orchestration
 	@PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL=ERROR $(BIN)/python -m benchmarks.downtime
 	@$(BIN)/python -m benchmarks.polling
+	@$(BIN)/python -m benchmarks.privileges
 
 failures: $(READY)
 	@$(BIN)/python -m sandbox --failures

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
+from aurora_restore.access.declared import DatabaseRole
 from aurora_restore.plan import OldCluster, Plan
 from aurora_restore.rds import names
 from aurora_restore.rds.blueprint import Blueprint
@@ -145,10 +146,13 @@ class _Account:
             yield self._act("~", "master password", user, note)
         elif new.managed_password:
             yield self._act("~", "master password", user, "made and rotated by RDS")
-        for role in request.roles:
-            schemas = ", ".join(role.schemas)
-            note = f"{role.access} on {schemas} of {request.database}; secret {role.secret_id}"
-            yield self._act("~", "role", role.name, note)
+        for file in self._plan.scripts:
+            yield self._act("~", "script", file, "run before anybody can log in")
+        for role in self._plan.roles:
+            yield self._act("~", "role", role.name, _described(role, request.database))
+        done = {"lock": "locked", "drop": "dropped, what they own goes to the master user"}
+        note = f"those not named here are {done[request.undeclared_logins]}"
+        yield self._act("~", "logins", "of the snapshot", note)
 
     def _swap(self, old: OldCluster) -> Iterator[Action]:
         name = old.blueprint.cluster_id
@@ -182,6 +186,17 @@ _LATER = {
     "PreferredMaintenanceWindow": "maintenance window",
     "DeletionProtection": "deletion protection",
 }
+
+
+def _described(role: DatabaseRole, database: str) -> str:
+    """Return in a few words what a role may do, and how it gets in."""
+    said = [
+        f"{each.preset or 'as declared'} on {', '.join(each.schemas) or 'the server'} "
+        f"of {each.database}"
+        for each in role.grants(database)
+    ]
+    way = "by IAM" if role.iam else f"secret {role.secret_id}" if role.secret_id else "no login"
+    return "; ".join([*said, way])
 
 
 def _place(hop: Hop) -> str:

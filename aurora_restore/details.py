@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, Field
 
+from aurora_restore.evidence import Database, Held, ScriptRun, Tried
 from aurora_restore.plan import Plan
 from aurora_restore.request import RestoreRequest
 
@@ -152,12 +153,26 @@ class RestoreAvailable(RestoreStarted):
 
 
 class UsersSetUp(RestoreAvailable):
-    """Each role of the request has logged in."""
+    """The database is masked, proven and open to the declared logins, each of which was tried.
+
+    `data_age_seconds` is how old the data was when it was handed over, `restore_seconds` how long
+    the operation had taken by then.
+    """
 
     step = Step.SETUP_DB_USERS
 
     master_secret_arn: str
     db_users: list[str]
+    server_version: str
+    databases: list[Database]
+    roles_made: list[str]
+    roles_locked: list[str]
+    roles_dropped: list[str]
+    scripts_run: list[ScriptRun]
+    assertions_held: list[Held]
+    logins_tried: list[Tried]
+    data_age_seconds: int | None
+    restore_seconds: int
 
 
 class ClustersSwapped(UsersSetUp):

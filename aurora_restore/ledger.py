@@ -72,6 +72,31 @@ class Run:
     deployment: str | None = None
 
 
+@dataclass(frozen=True)
+class Times:
+    """When an operation began, and when its cluster was restored (None: it is not)."""
+
+    began_at: datetime
+    restored_at: datetime | None
+
+
+def times(operation_id: str) -> Times:
+    """Return the times of an operation that has begun.
+
+    Raises:
+        RecordsUnavailable: the table cannot be used.
+    """
+    operation = store().read(operation_id)
+    head, restored = operation.head, operation.steps.get(Step.CHECK_RESTORE_STATUS)
+    moments = [
+        [datetime.fromisoformat(each["at"]) for each in (record.history if record else [])]
+        for record in (head, restored)
+    ]
+    return Times(
+        moments[0][0] if moments[0] else datetime.now(UTC), moments[1][-1] if moments[1] else None
+    )
+
+
 def find_finished(request: "RestoreRequest", operation_id: str) -> Operation | None:
     """Return the operation if it has already succeeded: then there is nothing to do.
 
@@ -120,10 +145,11 @@ def begin(
         )
     records.begin(operation_id, request)
     usual = operation.note("usual_seconds") or expected_duration(records, request).seconds
+    # A success that was told is not told again by a run that only has to record it.
+    told = (operation.note("outcome") or {}).get("result") == "SUCCESS"
     records.note(
         operation_id,
-        outcome=None,
-        announced=None,
+        **({} if told else {"outcome": None, "announced": None}),
         flow_run_id=run.flow_run_id,
         deployment=run.deployment,
         usual_seconds=usual,

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from pydantic import BaseModel
 
+from aurora_restore.access.declared import DatabaseRole
 from aurora_restore.errors import Refused
 from aurora_restore.rds.blueprint import Blueprint
 from aurora_restore.rds.route import Route
@@ -36,6 +37,10 @@ class Plan(BaseModel, frozen=True):
     route: Route
     old: OldCluster | None
     new: Blueprint
+    roles: list[DatabaseRole] = []
+    """Those of the request and of its role file."""
+    scripts: dict[str, str] = {}
+    """The SHA-256 of each script's text."""
 
     @property
     def swaps_names(self) -> bool:

@@ -7,6 +7,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.functional_validators import AfterValidator
 
+from aurora_restore.access.declared import DatabaseRole, Name, conflicts
+from aurora_restore.demands import Assertion, Script, script_conflicts
+
 AccountId = Annotated[str, Field(pattern=r"^\d{12}$", examples=["123456789012"])]
 Region = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", examples=["us-east-1"])]
 Identifier = Annotated[
@@ -15,39 +18,9 @@ Identifier = Annotated[
     AfterValidator(str.lower),
 ]
 AcuHalfSteps = Annotated[float, Field(multiple_of=0.5)]
-RoleName = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_$]*$", max_length=63)]
 
 SERVERLESS = "db.serverless"
 INHERITED = "Empty: as the replaced cluster has it."
-
-
-class DatabaseRole(BaseModel):
-    """One login that the restored database shall have."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: RoleName = Field(title="Role name", description="PostgreSQL role to create or alter.")
-    secret_id: str = Field(
-        title="Secret",
-        min_length=1,
-        description="Name or ARN of the Secrets Manager secret that holds its password.",
-    )
-    access: Literal["read_only", "read_write"] = Field(
-        default="read_only", title="Access", description="What it may do in the schemas below."
-    )
-    schemas: list[Annotated[str, Field(pattern=r"^[^\x00]+$", max_length=63)]] = Field(
-        default=["public"],
-        title="Schemas",
-        min_length=1,
-        description="Schemas of the database in which it may do so.",
-    )
-
-    @model_validator(mode="after")
-    def _not_reserved(self) -> Self:
-        if self.name.startswith(("pg_", "rds")) or self.name in {"postgres", "public"}:
-            message = f"{self.name!r} is reserved by PostgreSQL or RDS; choose another role name"
-            raise ValueError(message)
-        return self
 
 
 class RestoreRequest(BaseModel):
@@ -261,15 +234,39 @@ class RestoreRequest(BaseModel):
         description="Name or ARN of a secret with the master password to set. Empty: RDS makes "
         "and rotates one.",
     )
-    database: str = Field(
+    database: Name = Field(
         default="postgres",
         title="Database",
-        min_length=1,
-        max_length=63,
-        description="Database in which the roles get their privileges.",
+        description="Database of the roles' privileges, the scripts and the assertions, where "
+        "they name no other.",
     )
     roles: list[DatabaseRole] = Field(
-        default=[], title="Roles", description="Logins the restored database shall have."
+        default=[],
+        title="Roles",
+        description="Logins and groups the restored database shall have, with exactly these "
+        "privileges.",
+    )
+    roles_file: str | None = Field(
+        default=None,
+        title="Role file",
+        min_length=1,
+        description="YAML file with more roles: in the image, or s3://bucket/key?versionId=...",
+    )
+    undeclared_logins: Literal["lock", "drop"] = Field(
+        default="lock",
+        title="Logins that are not declared",
+        description="What becomes of the source's other logins. lock: they cannot log in. drop: "
+        "they are dropped, and what they own belongs to the master user.",
+    )
+    scripts: list[Script] = Field(
+        default=[],
+        title="Scripts",
+        description="SQL run in this order before anybody can log in: masking, configuration.",
+    )
+    verify: list[Assertion] = Field(
+        default=[],
+        title="Assertions",
+        description="What must be true of the database before anybody can log in.",
     )
     archive: Literal["keep", "delete"] = Field(
         default="keep",
@@ -347,9 +344,12 @@ class RestoreRequest(BaseModel):
             raise ValueError(
                 "serverless_min_acu: greater than serverless_max_acu; exchange the two"
             )
-        names = [role.name for role in self.roles]
-        if twice := {name for name in names if names.count(name) > 1}:
-            raise ValueError(f"roles: {sorted(twice)} stand twice; name each role once")
+        found = conflicts(self.roles, self.database)
+        if found := [*found, *script_conflicts(self.scripts, self.database)]:
+            raise ValueError("; ".join(found))
+        asserted = [each.name for each in self.verify]
+        if twice := {name for name in asserted if asserted.count(name) > 1}:
+            raise ValueError(f"verify: {sorted(twice)} stand twice; name each assertion once")
         return self
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_kms import KMSClient
     from mypy_boto3_rds import RDSClient
+    from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sts import STSClient
@@ -33,7 +34,7 @@ _REFUSED = {
     "SignatureDoesNotMatch",
 }
 
-Service = Literal["dynamodb", "ec2", "kms", "rds", "secretsmanager", "sns", "sts"]
+Service = Literal["dynamodb", "ec2", "kms", "rds", "s3", "secretsmanager", "sns", "sts"]
 
 
 @overload
@@ -44,6 +45,8 @@ def target_client(service: Literal["dynamodb"], region: str | None = None) -> "D
 def target_client(service: Literal["ec2"], region: str) -> "EC2Client": ...
 @overload
 def target_client(service: Literal["kms"], region: str) -> "KMSClient": ...
+@overload
+def target_client(service: Literal["s3"], region: str) -> "S3Client": ...
 @overload
 def target_client(service: Literal["secretsmanager"], region: str) -> "SecretsManagerClient": ...
 @overload
@@ -130,8 +133,8 @@ def _client(
     service: Service, region: str | None, role_arn: str | None, external_id: str | None
 ) -> Any:
     # RDS really throttles ("Rate exceeded"); botocore's default gives up after two seconds.
-    # The records decide whether anything may be done at all, so they may not wait for minutes.
-    attempts = 5 if service == "dynamodb" else 10
+    # The records' table has a patience of its own (table.py); here only a lost reply is sent again.
+    attempts = 2 if service == "dynamodb" else 10
     with _MAKING:
         client = _session(role_arn, external_id).client(
             service,

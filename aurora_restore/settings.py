@@ -2,6 +2,7 @@
 
 import re
 from functools import cache
+from pathlib import Path
 from typing import Self
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
@@ -83,6 +84,14 @@ class Settings(BaseSettings):
     )
     lost_after: float = Field(
         300, ge=0, description="Seconds after which a run that lost its lease counts as vanished."
+    )
+    authentication_lag: float = Field(
+        120,
+        ge=0,
+        description="Seconds for which the database may not know a password that was just set.",
+    )
+    files: Path = Field(
+        Path("files"), description="Folder of the SQL and role files that requests name."
     )
     records_patience: float = Field(
         180, ge=0, description="Seconds for which a table that does not answer is asked again."

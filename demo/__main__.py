@@ -18,7 +18,7 @@ from rich.console import Console
 
 from aurora_restore.details import Step
 from demo import report
-from demo.facts import deployment_values, request, settings
+from demo.facts import deployment_values, request, safe_data, settings
 from demo.follow import follow
 from demo.footprint import Footprint
 from demo.killing import killing
@@ -127,7 +127,7 @@ def _refresh(
         aws.plant(options.fail)
         console.print(f"Planted: {options.fail} - {aws.failures()[options.fail]}", soft_wrap=True)
     operation_id = f"demo-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    wish = request(aws, operation_id=operation_id, replace=options.mode)
+    wish = request(aws, operation_id=operation_id, replace=options.mode, **safe_data())
     told = len(aws.messages())
     console.rule("Refreshing staging from production's snapshot", align="left")
     console.print(
@@ -151,6 +151,7 @@ def _refresh(
         console.print(f"{' '.join(begin[2:5])} ended with exit code {code}")
     done = report.show_records(console, items, options.mode)
     if done:
+        report.show_handover(console, items[Step.SEND_NOTIFICATION]["details"])
         report.show_database(console, aws, items[Step.SEND_NOTIFICATION]["details"])
     else:
         report.show_old_cluster(console, aws)

@@ -1,9 +1,11 @@
 """What the sandbox's world means to the product: its settings, a request, prefect.yaml's values."""
 
+from pathlib import Path
 from typing import Any
 
 from sandbox import Sandbox
 
+FILES = Path(__file__).parent / "files"
 POLL_SECONDS = 0.5
 GIVE_UP_SECONDS = 60.0
 
@@ -26,6 +28,7 @@ def settings(aws: Sandbox) -> dict[str, str]:
         | {
             "AURORA_RESTORE_STATE_TABLE": facts["table"],
             "AURORA_RESTORE_TOPIC_ARN": facts["topic_arn"],
+            "AURORA_RESTORE_FILES": str(FILES),
             "AURORA_RESTORE_SOURCE_ROLE_ARN": facts["source_role_arn"],
             "AURORA_RESTORE_SOURCE_EXTERNAL_ID": facts["external_id"],
             "AURORA_RESTORE_ALLOWED_TARGET_ACCOUNTS": f'["{facts["target_account"]}"]',
@@ -82,3 +85,27 @@ def request(aws: Sandbox, **wishes: Any) -> dict[str, Any]:
             },
         ],
     } | wishes
+
+
+def safe_data() -> dict[str, Any]:
+    """Return what the demo asks for beside that: masking, and proofs of it."""
+    return {
+        "scripts": [{"file": "mask-customers.sql"}, {"file": "forget-audit.sql"}],
+        "verify": [
+            {
+                "name": "no real address is left",
+                "sql": "SELECT count(*) FROM sales.customers "
+                "WHERE email NOT LIKE '%@example.invalid'",
+                "at_most": 0,
+            },
+            {
+                "name": "all customers are there",
+                "sql": "SELECT count(*) FROM sales.customers",
+                "at_least": 20000,
+            },
+            {
+                "name": "the audit is empty",
+                "sql": "SELECT NOT EXISTS (SELECT FROM audit.entries)",
+            },
+        ],
+    }

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from demo.facts import request, settings
+from demo.facts import request, safe_data, settings
 from demo.stack import REPOSITORY
 from sandbox import Sandbox
 from sandbox.control import describe_failures
@@ -28,7 +28,7 @@ def main() -> int:
         for name in options.fail:
             aws.plant(name)
         wish = Path(folder) / "request.json"
-        wish.write_text(json.dumps(request(aws, replace=options.mode)))
+        wish.write_text(json.dumps(request(aws, replace=options.mode, **safe_data())))
         command = [sys.executable, "-m", "aurora_restore", "plan", str(wish)]
         return subprocess.run(  # noqa: S603
             [*command, "--json"] if options.json else command,

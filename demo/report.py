@@ -1,7 +1,7 @@
 """What the demo shows at its end: the records, the database, the message."""
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,24 @@ def show_records(console: Console, items: dict[str, dict[str, Any]], mode: str) 
         console.print(f"details of {reached[-1]['step']}, which holds those of all before it:")
         console.print_json(json.dumps(reached[-1]["details"]))
     return done == len(steps)
+
+
+def show_handover(console: Console, details: dict[str, Any]) -> None:
+    """Print what the hand-over has done and proven."""
+    console.rule("What was handed over", align="left")
+    sizes = ", ".join(f"{each['name']} {each['bytes'] >> 20} MiB" for each in details["databases"])
+    age = timedelta(seconds=details["data_age_seconds"])
+    console.print(f"  PostgreSQL {details['server_version']}: {sizes}; the data is {age} old")
+    for run in details["scripts_run"]:
+        console.print(f"  ran {run['name']}: {run['rows']:,} rows in {run['seconds']:.2f} s")
+    for held in details["assertions_held"]:
+        console.print(f"  holds: {held['name']} ({held['value']})")
+    console.print(f"  locked logins of the source: {', '.join(details['roles_locked']) or 'none'}")
+    for login in details["logins_tried"]:
+        console.print(f"  {login['role']} logged in by {login['by']}")
+        for word, kind in (("may", "allowed"), ("was refused to", "refused")):
+            for act in login[kind]:
+                console.print(f"    {word} {act}")
 
 
 def show_database(console: Console, aws: Sandbox, details: dict[str, Any]) -> None:

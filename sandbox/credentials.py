@@ -84,8 +84,7 @@ class Credentials:
                 "The security token included in the request is invalid.",
                 HTTPStatus.BAD_REQUEST if call.protocol == "json" else HTTPStatus.FORBIDDEN,
             )
-        past = found.expires is not None and self._clock.now() >= found.expires
-        if past or self._clock.jumped >= found.overtaken:
+        if self._is_over(found):
             json_code = "ExpiredTokenException"
             raise AwsError(
                 json_code if call.protocol == "json" else "ExpiredToken",
@@ -93,6 +92,17 @@ class Credentials:
                 HTTPStatus.BAD_REQUEST if call.protocol == "json" else HTTPStatus.FORBIDDEN,
             )
         return found
+
+    def secret_of(self, access_key: str, token: str) -> str | None:
+        """Return the secret key of keys that are good now ("" for no session token), or None."""
+        found = _administrator(access_key) or self._sessions.get(access_key)
+        if found is None or (found.token or "") != token or self._is_over(found):
+            return None
+        return found.secret_key
+
+    def _is_over(self, session: Identity) -> bool:
+        past = session.expires is not None and self._clock.now() >= session.expires
+        return past or self._clock.jumped >= session.overtaken
 
     def container_document(self) -> dict[str, str]:
         """Return the task role's keys as ECS's endpoint does; new ones from half their life on.

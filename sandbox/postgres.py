@@ -7,13 +7,20 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 from psycopg2.sql import SQL, Identifier
 
+from sandbox.iam_login import Keys, is_good, nobody
 from sandbox.installation import Installation, find_package, get_identity, make_home
 from sandbox.keeper import Keeper
 from sandbox.postgres_server import ADDRESS, Data, Engine, PostgresServer
 from sandbox.postgres_template import make_template
-from sandbox.tls import TlsPort
+from sandbox.tls import Door, TlsPort
+
+IS_IAM = """
+    SELECT 1 FROM pg_roles WHERE rolname = %s AND NOT rolsuper
+        AND (pg_has_role(oid, 'rds_iam', 'USAGE') OR pg_has_role(oid, 'rds_iam', 'SET'))
+"""
 
 
 class PostgresHost:
@@ -29,12 +36,14 @@ class PostgresHost:
     def __init__(self, root: Path, port: int | None = None) -> None:
         """Listen on `port`; without one on 5432, or on any free port if that is taken."""
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._tls = TlsPort(root, port)
+        identity = get_identity()
+        home = make_home(root, identity)
+        self.keys: Keys = nobody  # who may sign an IAM token
+        door = Door(self._wants_token, self._lets_in, home / "sockets")
+        self._tls = TlsPort(root, port, door)
         self.port = self._tls.port
         self.ca_file = root / "ca.pem"
         self.ca_file.write_bytes(self._tls.ca)
-        identity = get_identity()
-        home = make_home(root, identity)
         keeper = Keeper([root.resolve(), home], identity)
         self.logs, self._data, sockets = home / "logs", home / "data", home / "sockets"
         for folder in (self.logs, self._data, sockets):
@@ -134,6 +143,21 @@ class PostgresHost:
         """Stop everything and remove all folders. Safe to repeat."""
         self._tls.close()
         self._engine.keeper.close()
+
+    def _wants_token(self, key: str, user: str) -> bool:
+        """Whether the user is a member of rds_iam: a password logs in nobody who is.
+
+        Who may only grant rds_iam (as the master user may) is no member.
+        """
+        try:
+            with self._servers[key].connect() as opened, opened.cursor() as cursor:
+                cursor.execute(IS_IAM, (user,))
+                return cursor.fetchone() is not None
+        except (KeyError, RuntimeError, psycopg2.Error):  # stopped meanwhile: as any other login
+            return False
+
+    def _lets_in(self, token: str, addresses: Sequence[str], user: str) -> bool:
+        return any(is_good(token, address, user, self.keys) for address in addresses)
 
     def _template(self, major: str) -> Data:
         """Return the data folder that new servers copy; made once per major version."""

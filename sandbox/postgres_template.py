@@ -18,16 +18,18 @@ log_line_prefix = '%t:%r:%u@%d:[%p]:'
 log_timezone = UTC
 timezone = UTC
 """
+# Whoever has shown an IAM token comes in over the private socket (`sandbox.tls`).
 # As on RDS, no client gets in as rdsadmin, nor into the database of that name.
 ACCESS = f"""
 local  all           {SUPERUSER}  trust
 local  replication   {SUPERUSER}  trust
+local  all           +rds_iam  trust
 host   all           {SUPERUSER}  all  reject
 host   {SUPERUSER}   all  all  reject
 host   all           all  {ADDRESS}/32  scram-sha-256
 """
 # Source: Aurora user guide, "Understanding the rds_superuser role": what \du lists, and that
-# rds_superuser may hand on rds_replication and rds_password.
+# rds_superuser may hand on rds_replication, rds_password, rds_iam and pg_monitor.
 ROLES = (
     "CREATE ROLE rds_superuser NOLOGIN",
     "CREATE ROLE rds_iam NOLOGIN",
@@ -35,8 +37,10 @@ ROLES = (
     "CREATE ROLE rds_password NOLOGIN",
     "CREATE ROLE rds_replication NOLOGIN",
     "CREATE ROLE rdsrepladmin NOLOGIN NOINHERIT REPLICATION",
-    "GRANT pg_monitor, pg_signal_backend TO rds_superuser",
-    "GRANT rds_replication, rds_password TO rds_superuser WITH ADMIN OPTION",
+    "GRANT pg_signal_backend TO rds_superuser",
+    "GRANT rds_replication, rds_password, pg_monitor TO rds_superuser WITH ADMIN OPTION",
+    # May hand it on, but is no member: else the master user would log in by IAM only.
+    "GRANT rds_iam TO rds_superuser WITH ADMIN TRUE, INHERIT FALSE, SET FALSE",
     f"CREATE DATABASE {SUPERUSER}",
 )
 INITDB = ("--auth=trust", "--encoding=UTF8", "--no-sync", "--no-instructions", "--wal-segsize=1")

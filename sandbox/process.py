@@ -41,6 +41,7 @@ class Process:
         server = Server(self._gateway.answer, port)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         builder = Builder(self.world, server.url)
+        host.result().keys = self.credentials.secret_of
         self.databases = Databases(host.result())
         rds.install(self.clock, self.events, self.databases)
         self.agent = ecs.Agent(self.facts, self.events, lambda: self.quiet("ecs"))

@@ -11,10 +11,12 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.certificates import Authority
+from sandbox.iam_login import ask_for_token, read_startup, user_of
 from sandbox.postgres_server import ADDRESS
 
 POSTGRESQL_PORT = 5432
@@ -33,12 +35,27 @@ class ServerContext(ssl.SSLContext):
     key: str
 
 
+@dataclass(frozen=True)
+class Door:
+    """How those get in who log in with an IAM token. Both functions may take their time.
+
+    `is_for(key, user)`: whether it is the user's only way. `lets_in(token, addresses, user)`:
+    whether the token is good for one of the server's `host:port`. `sockets`: the folder of the
+    servers' private sockets, where nobody is asked again.
+    """
+
+    is_for: Callable[[str, str], bool]
+    lets_in: Callable[[str, Sequence[str], str], bool]
+    sockets: Path
+
+
 class TlsPort:
     """Listens on 127.0.0.1, ends TLS, and hands the connection on to the server it names."""
 
-    def __init__(self, folder: Path, port: int | None = None) -> None:
+    def __init__(self, folder: Path, port: int | None = None, door: Door | None = None) -> None:
         """Listen on `port`; without one on 5432, or on any free port if that is taken."""
         self._folder = folder
+        self._door = door
         self._authority = Authority()
         self.ca = self._authority.pem
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -104,9 +121,13 @@ class TlsPort:
             async with asyncio.timeout(HANDSHAKE_SECONDS):
                 key = await self._start_tls(reader, writer)
                 backend = self._backends.get(key or "")
-                if backend is None:
+                if key is None or backend is None:
                     return
-                upstream = await asyncio.open_connection(ADDRESS, backend)
+                startup = await read_startup(reader)
+                upstream = await self._enter(key, backend, startup, reader, writer)
+            if upstream is None:
+                return
+            upstream[1].write(startup)
             await _exchange(reader, writer, *upstream)
         except ended:
             pass  # either side hung up, or they could not agree: nothing to answer
@@ -115,6 +136,28 @@ class TlsPort:
                 await _say_farewell(writer)
             plain.abort()
             self._open.discard(plain)
+
+    async def _enter(
+        self,
+        key: str,
+        backend: int,
+        startup: bytes,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+        """Return a connection to the server, or None if a token was refused."""
+        door, user = self._door, user_of(startup)
+        if door is None or not user or not await asyncio.to_thread(door.is_for, key, user):
+            return await asyncio.open_connection(ADDRESS, backend)
+        token = await ask_for_token(reader, writer)
+        with self._lock:
+            addresses = [f"{name}:{self.port}" for name, c in self._names.items() if c.key == key]
+        if door.lets_in(token, addresses, user):
+            return await asyncio.open_unix_connection(door.sockets / f".s.PGSQL.{backend}")
+        # Source: public reports of what RDS says.
+        writer.write(_fatal("28000", f'PAM authentication failed for user "{user}"'))
+        await writer.drain()
+        return None
 
     async def _start_tls(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -187,7 +230,12 @@ def _refusal(startup: bytes) -> bytes:
         f'no pg_hba.conf entry for host "{ADDRESS}", user "{user}", '
         f'database "{given.get("database", user)}", no encryption'
     )
-    fields = {"S": "FATAL", "V": "FATAL", "C": "28000", "M": message, "R": "ClientAuthentication"}
+    return _fatal("28000", message)
+
+
+def _fatal(code: str, message: str) -> bytes:
+    """Return an ErrorResponse that ends the session."""
+    fields = {"S": "FATAL", "V": "FATAL", "C": code, "M": message, "R": "ClientAuthentication"}
     body = b"".join(f"{field}{text}\0".encode() for field, text in fields.items()) + b"\0"
     return b"E" + struct.pack("!I", len(body) + 4) + body
 

@@ -1,6 +1,7 @@
 """The cluster's steps: make room, restore, wait, exchange names, and the way back."""
 
-from aurora_restore import ledger, replacing, roles
+from aurora_restore import entering, handover, ledger, replacing
+from aurora_restore.access.declared import Declared
 from aurora_restore.details import (
     BroughtBack,
     ClusterDeleted,
@@ -13,7 +14,6 @@ from aurora_restore.details import (
     Step,
     UsersSetUp,
 )
-from aurora_restore.postgres import Endpoint
 from aurora_restore.rds import (
     bringing_back,
     clusters,
@@ -89,11 +89,11 @@ def swap_clusters(ready: UsersSetUp) -> ClustersSwapped:
         )
     else:
         cluster = clusters.get_cluster(rds, plan.target_cluster_id)
-    roles.verify(
-        target_client("secretsmanager", ready.target_region),
-        ready.request.roles,
-        Endpoint(cluster.endpoint, cluster.port, ready.request.database),
-        roles.Master(cluster.master_username, ready.master_secret_arn),
+    server = entering.server(ready, cluster, ready.master_secret_arn)
+    handover.try_logins(
+        server,
+        Declared(ready.request.database, plan.roles),
+        entering.credentials(ready, plan.roles, server.endpoint),
     )
     return ready.then(
         ClustersSwapped,

@@ -1,29 +1,52 @@
-"""The database's step: its roles."""
+"""The database's step: masked, proven, opened to its roles."""
 
-from aurora_restore import roles
+from datetime import UTC, datetime
+
+from aurora_restore import entering, handover, ledger
+from aurora_restore.access.declared import Declared
 from aurora_restore.details import RestoreAvailable, Step, UsersSetUp
-from aurora_restore.postgres import Endpoint
+from aurora_restore.planned_files import reread
+from aurora_restore.postgres import lags
 from aurora_restore.rds import clusters
 from aurora_restore.sessions import target_client
+from aurora_restore.settings import settings
 from tasks.step import step
 
 
 @step(Step.SETUP_DB_USERS)
 def setup_db_users(restored: RestoreAvailable) -> UsersSetUp:
-    """Return once each role of the request has logged in with its password."""
-    request = restored.request
+    """Return once the database is masked and proven, and each declared login was tried."""
+    request, roles = restored.request, restored.plan.roles
+    now, times = datetime.now(UTC), ledger.times(restored.operation_id)
     cluster = clusters.get_cluster(
         target_client("rds", restored.target_region), restored.new_cluster_id
     )
     secret_id = request.master_secret_id or str(cluster.master_secret_arn)
-    roles.set_up(
-        target_client("secretsmanager", restored.target_region),
-        request.roles,
-        Endpoint(restored.cluster_endpoint, restored.cluster_port, request.database),
-        roles.Master(cluster.master_username, secret_id),
+    lag = lags(times.restored_at, now, settings().authentication_lag)
+    server = entering.server(restored, cluster, secret_id, lag=lag)
+    handed = handover.hand_over(
+        server,
+        handover.Wanted(
+            restored.operation_id,
+            Declared(request.database, roles, request.undeclared_logins),
+            reread(request, restored.plan),
+            request.verify,
+        ),
+        entering.credentials(restored, roles, server.endpoint),
     )
+    data_from = restored.plan.data_from
     return restored.then(
         UsersSetUp,
         master_secret_arn=secret_id,
-        db_users=[role.name for role in request.roles],
+        db_users=[role.name for role in roles],
+        server_version=handed.server_version,
+        databases=handed.databases,
+        roles_made=handed.made,
+        roles_locked=handed.locked,
+        roles_dropped=handed.dropped,
+        scripts_run=handed.scripts,
+        assertions_held=handed.held,
+        logins_tried=handed.tried,
+        data_age_seconds=None if data_from is None else int((now - data_from).total_seconds()),
+        restore_seconds=int((now - times.began_at).total_seconds()),
     )

@@ -19,7 +19,12 @@ SOURCE, NEAR, HERE = (
 DAILY = "daily-backup-2024-03-20"
 ROLES = [
     {"name": "app", "secret_id": "secret/app", "access": "read_write"},
-    {"name": "report", "secret_id": "secret/report", "schemas": ["sales", "stock"]},
+    {
+        "name": "report",
+        "secret_id": "secret/report",
+        "access": "read_only",
+        "schemas": ["sales", "stock"],
+    },
 ]
 
 
@@ -81,6 +86,8 @@ def plan(
         vpc_id="vpc-1",
         subnet_ids=["subnet-1", "subnet-2"],
         route=route,
+        roles=asked.roles,
+        scripts={each.file: "0" * 64 for each in asked.scripts},
         old=old
         and OldCluster(arn="arn:aws:rds:::cluster:old", resource_id="cluster-X", blueprint=old),
         new=blueprint(

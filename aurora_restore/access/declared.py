@@ -1,6 +1,8 @@
 """The roles a restored database shall have, as a request or a role file declares them."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Literal, Self
 
@@ -164,11 +166,32 @@ class DatabaseRole(BaseModel):
         if self.iam and self.secret_id is not None:
             message = "iam: with IAM no password logs in; leave out secret_id, or iam"
             raise ValueError(message)
+        if "schemas" in self.model_fields_set and self.access in {None, "monitoring"}:
+            raise ValueError("schemas: without effect; say in access what it may do in them")
         if self.make_secret and self.secret_id is None:
             raise ValueError("make_secret: name the secret to make in secret_id")
         if self.name in self.member_of:
             raise ValueError(f"member_of: {self.name!r} is a member of itself; remove it")
         return self
+
+
+@dataclass(frozen=True)
+class Declared:
+    """All roles that a restored cluster shall have, and what becomes of the source's logins."""
+
+    database: str  # the request's: where roles are made
+    roles: Sequence[DatabaseRole]
+    undeclared: Literal["lock", "drop"] = "lock"
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The names of the roles."""
+        return frozenset(role.name for role in self.roles)
+
+    @cached_property
+    def grants(self) -> Sequence[tuple[DatabaseRole, Privileges]]:
+        """Each role with each of its blocks of privileges, whose database is always named."""
+        return [(role, block) for role in self.roles for block in role.grants(self.database)]
 
 
 def conflicts(roles: Sequence[DatabaseRole], database: str) -> list[str]:

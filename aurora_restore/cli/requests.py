@@ -11,8 +11,9 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from aurora_restore.access.declared import DatabaseRole
 from aurora_restore.cli.exits import BadUsage
-from aurora_restore.request import DatabaseRole, RestoreRequest, one_line
+from aurora_restore.request import RestoreRequest, one_line
 
 STDIN = "/dev/stdin"
 _PARAMETERS = {"request", "plan_hash", "dry_run"}  # of the deployment

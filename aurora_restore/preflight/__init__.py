@@ -10,6 +10,7 @@ from aurora_restore.plan import Plan, fingerprint
 from aurora_restore.preflight import (
     checks_account,
     checks_cluster,
+    checks_database,
     checks_keys,
     checks_replaced,
     checks_room,
@@ -52,8 +53,10 @@ CHECKS: Sequence[tuple[str, Callable[[Facts], list[Check]]]] = [
     ("identifiers", checks_room.identifiers),
     ("old-cluster", checks_replaced.old_cluster),
     ("inheritance", checks_replaced.inheritance),
-    ("secrets", checks_account.secrets),
-    ("roles", checks_account.roles),
+    ("role-file", checks_database.role_file),
+    ("secrets", checks_database.secrets),
+    ("roles", checks_database.roles),
+    ("scripts", checks_database.scripts),
     ("associated-roles", checks_cluster.associated_roles),
     ("capacity", checks_cluster.capacity),
 ]
@@ -140,6 +143,9 @@ def _plan(facts: Facts, operation_id: str) -> Plan | None:
         if draft.gaps or facts.subnet_group is None:
             return None
         group = facts.subnet_group.get()
+        if facts.role_file is not None:
+            facts.role_file.get()
+        scripts = {each.name: each.sha256 for each in (a.get() for a in facts.scripts.values())}
     except (Unknown, Refused):
         return None
     old = draft.old.blueprint if draft.old is not None else None
@@ -154,5 +160,7 @@ def _plan(facts: Facts, operation_id: str) -> Plan | None:
         subnet_ids=sorted(each.get("SubnetIdentifier", "") for each in group.get("Subnets", [])),
         route=route,
         old=draft.old,
+        roles=[*facts.roles],
+        scripts=scripts,
         new=new.model_copy(update={"kms_key_id": checks_snapshot.target_key_arn(facts)}),
     )

@@ -1,9 +1,13 @@
 """Asks AWS for the facts: who we are, then what needs nothing else, then what follows."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from aurora_restore import sessions
+from aurora_restore import planned_files, sessions
+from aurora_restore.access.declared import DatabaseRole
 from aurora_restore.announcements import require_topic
+from aurora_restore.errors import NotFound
+from aurora_restore.files import TextFile
 from aurora_restore.preflight import reads, reads_region
 from aurora_restore.preflight.draft import Draft, draft
 from aurora_restore.preflight.facts import Facts, First
@@ -58,12 +62,14 @@ def _first(request: RestoreRequest, operation_id: str, settings: Settings, reade
             place.identity.get()
         except Unknown:
             continue  # told by the check of that account; its reads are not made
-    secrets: dict[str, Answer[None]] = {}
-    for number, role in enumerate(request.roles):
-        field = f"roles.{number}.secret_id"
-        secrets[f"{field} {role.secret_id}"] = ask(
-            "secrets", target, "secretsmanager", _has_password, keeper, role.secret_id, field
+    declared, role_file = _roles(request, target, reader)
+    secrets = {
+        f"{field} {role.secret_id}": ask(
+            "secrets", target, "secretsmanager", _has_password, keeper, role, field
         )
+        for field, role in declared
+        if role.secret_id is not None
+    }
     if request.master_secret_id is not None:
         secrets[f"master_secret_id {request.master_secret_id}"] = ask(
             "secrets",
@@ -96,6 +102,14 @@ def _first(request: RestoreRequest, operation_id: str, settings: Settings, reade
         quotas=ask("quotas", target, "rds", reads.quotas, rds, courtesy=True),
         versions=ask("engine-version", target, "rds", reads_region.versions, rds),
         secrets=secrets,
+        role_file=role_file,
+        roles=[role for _, role in declared],
+        scripts={
+            f"scripts.{number}.file {script.file}": ask(
+                "scripts", _keeper_of(script.file, target), "s3", _script, request, script.file
+            )
+            for number, script in enumerate(request.scripts)
+        },
         hop_key=_hop_key(request, target, reader),
         source_copy_key=_shared_key(
             request, target, reader, "source_kms_key_id", request.source_kms_key_id, own=own
@@ -206,13 +220,54 @@ def _stations(first: First, snapshot: Snapshot | None) -> list[str]:
     return [request.source_account_id] * at_source + [request.target_account_id] * hops
 
 
-def _has_password(keeper: "SecretsManagerClient", secret_id: str, field: str) -> None:
-    """Return if the secret is as it must be; its content goes no further."""
-    get_password(keeper, secret_id, field)
+def _roles(
+    request: RestoreRequest, target: Place, reader: Reader
+) -> tuple[list[tuple[str, DatabaseRole]], Answer[Sequence[DatabaseRole]] | None]:
+    """Return each declared role with the field of its secret; and the role file, if one is named.
+
+    The file is waited for: what it declares is looked at like the rest.
+    """
+    declared = [(f"roles.{number}.secret_id", role) for number, role in enumerate(request.roles)]
+    if request.roles_file is None:
+        return declared, None
+    name = request.roles_file
+    answer = reader.ask(
+        "role-file",
+        _keeper_of(name, target),
+        "s3",
+        lambda: planned_files.parse_roles(planned_files.read(request, name)),
+    )
+    try:
+        found = answer.get()
+    except Unknown:
+        found = []  # told by the check of that file
+    return declared + [(f"role {role.name} secret_id", role) for role in found], answer
 
 
-def _has_master_password(keeper: "SecretsManagerClient", secret_id: str) -> None:
+def _keeper_of(name: str, target: Place) -> Place | None:
+    """Return as whom a file is read; nobody for one of the image."""
+    return target if name.startswith("s3:") else None
+
+
+def _script(request: RestoreRequest, name: str) -> TextFile:
+    return planned_files.check_script(planned_files.read(request, name))
+
+
+def _has_password(keeper: "SecretsManagerClient", role: DatabaseRole, field: str) -> str:
+    """Return how the role's secret is; its content goes no further."""
+    secret_id = str(role.secret_id)
+    try:
+        get_password(keeper, secret_id, field)
+    except NotFound:
+        if not role.make_secret or secret_id.startswith("arn:"):
+            raise
+        return "it will be made"
+    return "it holds a password"
+
+
+def _has_master_password(keeper: "SecretsManagerClient", secret_id: str) -> str:
     get_master_password(keeper, secret_id)
+    return "it holds a password"
 
 
 def _hop_key(request: RestoreRequest, target: Place, reader: Reader) -> Answer[Key] | None:

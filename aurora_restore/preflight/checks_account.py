@@ -1,8 +1,7 @@
-"""The accounts, what may be touched in them, the records and the topic, the secrets."""
+"""The accounts, what may be touched in them, the records and the topic."""
 
-from aurora_restore.preflight.check import Check, failed, found, ok
+from aurora_restore.preflight.check import Check, failed, ok
 from aurora_restore.preflight.facts import Facts
-from aurora_restore.preflight.reading import Unknown
 
 
 def target_account(facts: Facts) -> list[Check]:
@@ -61,35 +60,3 @@ def topic(facts: Facts) -> list[Check]:
     """The topic that the outcome is announced to is there."""
     facts.topic.get()
     return [ok("topic", f"topic {facts.settings.topic_arn}", "it is there")]
-
-
-def secrets(facts: Facts) -> list[Check]:
-    """Each password can be read and is in the shape it must have."""
-    checks = []
-    for resource, answer in facts.secrets.items():
-        try:
-            answer.get()
-        except Unknown as unknown:
-            if unknown.owner != "secrets":
-                raise
-            checks += found("secrets", [unknown.error])
-        else:
-            checks.append(ok("secrets", resource, "it holds a password"))
-    return checks or [ok("secrets", "secrets", "none is needed")]
-
-
-def roles(facts: Facts) -> list[Check]:
-    """No role is the master user. (Reserved names are refused by the request itself.)"""
-    if not facts.request.roles:
-        return [ok("roles", "roles", "none is wanted")]
-    master = facts.snapshot.get().master_username
-    return [
-        failed(
-            "roles",
-            f"roles.{number}.name {role.name}",
-            "this is the cluster's master user",
-            "Use master_secret_id for its password, and another name for the role.",
-        )
-        for number, role in enumerate(facts.request.roles)
-        if role.name == master
-    ] or [ok("roles", "roles", f"none of the {len(facts.request.roles)} is the master user")]

@@ -1,9 +1,11 @@
 """What preflight knows, each fact as the answer to a read."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from aurora_restore.access.declared import DatabaseRole
+from aurora_restore.files import TextFile
 from aurora_restore.preflight.draft import Draft
 from aurora_restore.preflight.keys import Key, SharedKey
 from aurora_restore.preflight.reading import Answer, Place
@@ -39,7 +41,10 @@ class First:
     snapshots: Answer[list[Snapshot]]
     quotas: Answer[Quotas]
     versions: Answer[dict[str, Version]]
-    secrets: Mapping[str, Answer[None]]
+    secrets: Mapping[str, Answer[str]]
+    role_file: Answer[Sequence[DatabaseRole]] | None
+    roles: Sequence[DatabaseRole]
+    scripts: Mapping[str, Answer[TextFile]]
     hop_key: Answer[Key] | None
     source_copy_key: Answer[SharedKey] | None
 

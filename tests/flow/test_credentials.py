@@ -14,6 +14,7 @@ def sandbox() -> Iterator[Sandbox]:
         yield started
 
 
+@pytest.mark.long
 def test_a_wait_longer_than_the_credentials_last_succeeds(
     refresh, aws: Sandbox, monkeypatch: pytest.MonkeyPatch
 ):

@@ -2,6 +2,7 @@
 
 import json
 
+import psycopg2
 import pytest
 
 from aurora_restore import takeover
@@ -126,11 +127,45 @@ def test_a_role_that_postgresql_refuses_fails_the_setup(refresh, aws: Sandbox):
     """
     A schema that is not there is named, with PostgreSQL's own words, and no role is left behind.
     """
-    role = {"name": "app", "secret_id": aws.facts["app_secret_arn"], "schemas": ["nowhere"]}
+    role = {
+        "name": "app",
+        "secret_id": aws.facts["app_secret_arn"],
+        "access": "read_only",
+        "schemas": ["nowhere"],
+    }
 
     run = refresh(roles=[role])
 
-    require_failed_at(run, Step.SETUP_DB_USERS, "DatabaseSetupError", '"nowhere" does not exist')
+    require_failed_at(run, Step.SETUP_DB_USERS, "DatabaseSetupError", "no schema 'nowhere'")
+
+
+def test_a_masking_script_that_fails_leaves_nobody_in(refresh, aws: Sandbox, tmp_path, monkeypatch):
+    """
+    Where there is no cluster to bring back, the restored one stays, closed to every login.
+    """
+    (tmp_path / "mask.sql").write_text("UPDATE sales.customers SET name = 1 / 0;")
+    monkeypatch.setenv("AURORA_RESTORE_FILES", str(tmp_path))
+
+    run = refresh(target_cluster_id="fresh", scripts=[{"file": "mask.sql"}])
+
+    failed = run.items[Step.SETUP_DB_USERS]
+    assert failed["status"] == run.items["operation"]["status"] == "FAILED"
+    assert failed["details"]["error"]["message"].startswith("script mask.sql: line 1: division by")
+    [made] = aws.client("rds").describe_db_clusters(DBClusterIdentifier="fresh")["DBClusters"]
+    for name in ("app", "reporting"):
+        secret = aws.facts[f"{name}_secret_arn"]
+        kept = aws.client("secretsmanager").get_secret_value(SecretId=secret)["SecretString"]
+        with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
+            psycopg2.connect(
+                host=made["Endpoint"],
+                hostaddr=aws.env["PGHOSTADDR"],
+                port=aws.facts["postgres_port"],
+                dbname="postgres",
+                user=name,
+                password=json.loads(kept)["password"],
+                sslmode="verify-full",
+                sslrootcert=aws.env["PGSSLROOTCERT"],
+            )
 
 
 def test_an_archive_that_fails_leaves_a_database_that_serves(refresh, aws: Sandbox):

@@ -71,7 +71,7 @@ def test_without_the_table_nothing_is_destroyed_and_sns_says_so(refresh, aws: Sa
     assert "DynamoDB table aurora-restore-state" in context["error"]
 
 
-@pytest.mark.parametrize("failure", [None, "restore-refused"])
+@pytest.mark.parametrize("failure", [None, pytest.param("restore-refused", marks=pytest.mark.long)])
 def test_an_end_without_prefect_s_api_is_recorded_and_announced(
     refresh, aws: Sandbox, prefect: PrefectStack, during, failure: str | None
 ):

@@ -119,14 +119,14 @@ REFUSED: dict[str, tuple[Wish, str, str]] = {
         "rds:DescribeDBClusterSnapshots: role arn:aws:iam::123456789012:role/aurora-restore-source",
         "Grant rds:DescribeDBClusterSnapshots to role",
     ),
-    "secret-not-json": (
-        lambda aws: role(secret(aws, "hunter2-marker")),
-        "the secret is not a JSON object with a `password` text",
+    "secret-in-another-form": (
+        lambda aws: role(secret(aws, json.dumps(["hunter2-marker"]))),
+        "the secret is neither a JSON object with a `password` text nor a password alone",
         "Store it as",
     ),
     "secret-without-password": (
         lambda aws: role(secret(aws, json.dumps({"username": "app"}))),
-        "the secret is not a JSON object with a `password` text",
+        "the secret is neither a JSON object with a `password` text nor a password alone",
         "Store it as",
     ),
     "master-password-rds-refuses": (
@@ -140,7 +140,7 @@ REFUSED: dict[str, tuple[Wish, str, str]] = {
             "snapshot_id": snapshot_of(aws, master="master"),
             "kms_key_id": None,
         },
-        "roles.0.name master: this is the cluster's master user",
+        "role master: this is the cluster's master user",
         "Use master_secret_id",
     ),
     "secret-being-deleted": (

@@ -79,6 +79,7 @@ def executed(aws: Sandbox, worker: PrefectStack, name: str) -> "subprocess.Popen
     return run
 
 
+@pytest.mark.long
 def test_stopped_run_is_resumed_by_prefect_itself(
     held_up: Sandbox, worker: PrefectStack, operation: str, queue: Any
 ) -> None:
@@ -155,6 +156,7 @@ def test_killed_run_is_resumed_by_command(
     assert announced(held_up, operation)["metadata"]["additionalContext"]["result"] == "SUCCESS"
 
 
+@pytest.mark.long
 def test_vanished_run_is_told_and_started_again_by_the_watchdog(
     held_up: Sandbox,
     account: None,

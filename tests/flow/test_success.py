@@ -249,11 +249,17 @@ def test_a_named_secret_s_password_is_the_master_s_afterwards(refresh, aws: Sand
         assert cursor.fetchone() == ("postgres",)
 
 
-@pytest.mark.parametrize("failure", ["throttling", "copies-in-flight", "dynamodb-throttled"])
-def test_what_heals_by_itself_costs_only_time(refresh, aws: Sandbox, failure: str):
+@pytest.mark.parametrize(
+    "failure",
+    ["copies-in-flight", pytest.param("throttling", marks=pytest.mark.long), "dynamodb-throttled"],
+)
+def test_what_heals_by_itself_costs_only_time(
+    refresh, aws: Sandbox, monkeypatch: pytest.MonkeyPatch, failure: str
+):
     """
     Throttling and quotas of things in flight slow a run down and do not fail it.
     """
+    monkeypatch.setenv("AURORA_RESTORE_RECORDS_PATIENCE", "60")
     aws.plant(failure)
 
     run = refresh()

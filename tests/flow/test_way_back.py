@@ -90,11 +90,10 @@ SAMPLE = [
     Ending("restore hangs", "restore-stuck", serves_as="staging-back-", waits=True, modes=BOTH),
     Ending("instance ends badly", "instance-failed", modes=BOTH),
     Ending("deletion is refused half-way", "delete-refused", {"times": 1}),
-    Ending("deletion hangs", "delete-stuck", {}, "staging-back-", always_so=True, waits=True),
     Ending(
         "database refuses a role",
         Fault("rds", "DescribeNothing"),
-        wishes={"schemas": ["nowhere"]},
+        wishes={"access": "read_only", "schemas": ["nowhere"]},
         modes=BOTH,
     ),
     Ending(
@@ -109,6 +108,9 @@ SAMPLE = [
         {"identifier": "staging-new-*", "code": "AccessDenied", "times": 1},
         modes=("swap",),
     ),
+]
+LONG = [
+    Ending("deletion hangs", "delete-stuck", {}, "staging-back-", always_so=True, waits=True),
     Ending(
         "new cluster hangs while it is renamed",
         "rename-stuck",
@@ -118,8 +120,6 @@ SAMPLE = [
         waits=True,
         modes=("swap",),
     ),
-]
-LONG = [
     *(of_api(RESTORE, code) for code in RESTORE_FAULTS),
     *(of_api(CREATE, code) for code in CREATE_FAULTS),
     *(of_api(MODIFY, code) for code in MODIFY_FAULTS),

@@ -10,6 +10,7 @@ from product_fixtures import (
     source_admin,
 )
 from rds_fixtures import aurora, built
+from server_fixtures import database, server
 
 __all__ = [
     "_no_clients_are_left",
@@ -18,7 +19,9 @@ __all__ = [
     "admin_clients",
     "aurora",
     "built",
+    "database",
     "pristine",
     "rds",
+    "server",
     "source_admin",
 ]

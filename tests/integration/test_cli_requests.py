@@ -90,7 +90,7 @@ def test_override_takes_the_place_of_a_field(written: Any) -> None:
         "final_snapshot=",
         "source_cluster_id=orders",
         "source_cluster_id=production",
-        "roles=[{name: app, secret_id: a=b, schemas: [sales]}]",
+        "roles=[{name: app, secret_id: a=b, access: owner, schemas: [sales]}]",
     )
 
     assert made.final_snapshot is True

@@ -125,9 +125,8 @@ CASES = {
         json.dumps(parameters(roles=[{"name": "a", "secret": "b"}])),
         ["plan", "request"],
         (
-            "request request: roles.0.secret_id: missing; give a value; roles.0.secret: "
-            "unknown field; "
-            "remove it or correct its name. Did you mean secret_id instead of secret? Correct the "
+            "request request: roles.0.secret: unknown field; remove it or correct its name. "
+            "Did you mean secret_id instead of secret? Correct the "
             "request."
         ),
     ),

@@ -276,7 +276,7 @@ def test_the_master_user_is_no_superuser(host):
     facts = query(
         host,
         "SELECT rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls,"
-        " pg_has_role(rolname, 'rds_superuser', 'usage'), pg_has_role(rolname, 'rds_iam', 'member')"
+        " pg_has_role(rolname, 'rds_superuser', 'usage'), pg_has_role(rolname, 'rds_iam', 'usage')"
         " FROM pg_roles WHERE rolname = current_user",
     )
     owned = query(host, "SELECT datname FROM pg_database WHERE datdba = 'postgres'::regrole")

@@ -371,14 +371,14 @@ ACCOUNT_FAULTS = [
     Fault(
         "secret in another form",
         "secrets",
-        "is not a JSON object with a `password` text",
-        lambda at: at.secret("plain"),
+        "is neither a JSON object with a `password` text nor a password alone",
+        lambda at: at.secret('["plain"]'),
         put_secret_back,
     ),
     Fault(
         "secret without password",
         "secrets",
-        "is not a JSON object with a `password` text",
+        "is neither a JSON object with a `password` text nor a password alone",
         lambda at: at.secret(json.dumps({"username": "app"})),
         put_secret_back,
     ),
@@ -408,6 +408,83 @@ ACCOUNT_FAULTS = [
             wish(kms_key_id=None, roles=[{"name": "chief", "secret_id": "aurora-restore/app"}]),
         ),
         role("aurora-restore/app"),
+    ),
+]
+
+SCRIPT = [{"file": "mask.sql"}]
+ROLE_FILE = b"roles:\n- {name: app, secret_id: aurora-restore/app}\n"
+
+
+def script(content: bytes) -> Act:
+    return lambda at: at.file("mask.sql", content)
+
+
+def role_file(content: bytes) -> Act:
+    return lambda at: at.file("roles.yaml", content)
+
+
+def bad_script(name: str, says: str, content: bytes) -> Fault:
+    plant = all_of(script(content), wish(scripts=SCRIPT))
+    return Fault(name, "scripts", says, plant, script(b"SELECT 1;"))
+
+
+def bad_role_file(name: str, check: str, says: str, content: bytes) -> Fault:
+    plant = all_of(role_file(content), wish(roles=[], roles_file="roles.yaml"))
+    return Fault(name, check, says, plant, role_file(ROLE_FILE))
+
+
+DATABASE_FAULTS = [
+    bad_script("script is not UTF-8", "line 2 is not UTF-8", b"SELECT 1;\n-- \xe9\n"),
+    bad_script("script begins a transaction", "line 2", b"-- x\nBEGIN;\nSELECT 1;"),
+    bad_script("script ends a transaction", "line 2", b"SELECT 1;\nCOMMIT AND CHAIN;"),
+    bad_script("script of psql", "line 1", b"\\i other.sql"),
+    bad_script("script without an end", "line 2", b"SELECT 1;\nSELECT 'x"),
+    bad_script("script without a statement", "there is no statement in it", b"-- nothing\n"),
+    Fault(
+        "no such script",
+        "scripts",
+        "there is no such file",
+        wish(scripts=[{"file": "none.sql"}]),
+        all_of(script(b"SELECT 1;"), wish(scripts=SCRIPT)),
+    ),
+    Fault(
+        "script of S3 without a version",
+        "scripts",
+        "it does not name one version of an object",
+        wish(scripts=[{"file": "s3://bucket/mask.sql"}]),
+        all_of(script(b"SELECT 1;"), wish(scripts=SCRIPT)),
+    ),
+    bad_role_file(
+        "role file with an unknown key",
+        "role-file",
+        "roles.0.acess: unknown field",
+        b"roles:\n- {name: app, acess: read_only}\n",
+    ),
+    bad_role_file("role file that is no YAML", "role-file", "line 2", b"roles:\n- {name: app\n"),
+    bad_role_file(
+        "role file with one name twice",
+        "roles",
+        "['app'] stand twice",
+        b"roles:\n- {name: app}\n- {name: app}\n",
+    ),
+    bad_role_file(
+        "role file with a circle",
+        "roles",
+        "circular membership",
+        b"roles:\n- {name: a, member_of: [b]}\n- {name: b, member_of: [a]}\n",
+    ),
+    bad_role_file(
+        "role file with a secret that is not there",
+        "secrets",
+        "no such secret",
+        b"roles:\n- {name: app, secret_id: none}\n",
+    ),
+    Fault(
+        "IAM login of a cluster without IAM",
+        "roles",
+        "which the new cluster will not allow",
+        wish(roles=[{"name": "app", "iam": True}]),
+        wish(iam_authentication=True),
     ),
 ]
 
@@ -889,6 +966,7 @@ OLD_CLUSTER_FAULTS = [
 
 
 FAULTS = [
+    *DATABASE_FAULTS,
     *ACCOUNT_FAULTS,
     *SNAPSHOT_FAULTS,
     *KEY_FAULTS,

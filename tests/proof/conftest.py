@@ -1,7 +1,7 @@
 """The proof that faults are found before anything is changed: its stage, and its count."""
 
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,9 +14,9 @@ from aurora_restore import settings
 from demo.facts import settings as sandbox_settings
 from demo.stack import PrefectStack
 from sandbox import Sandbox
-from tests.flow.conftest import account, refresh, sandbox
+from tests.flow.conftest import account, operation, refresh, sandbox, worker
 
-__all__ = ["account", "refresh", "sandbox"]
+__all__ = ["account", "operation", "refresh", "sandbox", "worker"]
 _FOREIGN = ("AWS_", "PG", "AURORA_RESTORE_")
 
 
@@ -80,6 +80,11 @@ PROOFS = {
     "test_sleeper": "frozen: {all} sleepers, {passed} harmless once woken",
     "test_ecs_worker.py::test_ending": "worker: {all} endings, {passed} right",
     "test_fleet.py::test_fleet": "fleet: {all} operations, {passed} right",
+    "proof/test_hostile_names.py::": "roles: {all} hostile names, {passed} right",
+    "proof/test_logins.py::": (
+        "logins: {allowed} allowed and {forbidden} forbidden actions, {verdict}"
+    ),
+    "proof/test_secret_sinks.py::": "secrets: {all} sinks, {found} found",
     "proof/test_told_endings.py::": "outages: {all} endings, {passed} announced once",
 }
 
@@ -88,11 +93,12 @@ class Count:
     """Counts the cases of each proof, and those that passed.
 
     A test is one case, or as many as it has recorded as its property `cases`; of those that failed
-    it has recorded `wrong`.
+    it has recorded `wrong`. Whatever else it has recorded is counted under its name.
     """
 
     def __init__(self) -> None:
         self.cases, self.passed = Counter[str](), Counter[str]()
+        self.more: dict[str, Counter[str]] = defaultdict(Counter)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when != "call" or report.skipped:
@@ -103,12 +109,16 @@ class Count:
             if test in report.nodeid:
                 self.cases[test] += cases
                 self.passed[test] += cases - told.get("wrong", 0 if report.passed else cases)
+                self.more[test].update(told)
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         for test, line in PROOFS.items():
             if self.cases[test]:
-                said = line.format(all=self.cases[test], passed=self.passed[test])
-                terminalreporter.write_line(said)
+                count, right = self.cases[test], self.passed[test]
+                verdict = "all as declared" if right == count else f"{count - right} NOT so"
+                told: dict[str, Any] = defaultdict(int, self.more[test])
+                told |= {"all": count, "passed": right, "verdict": verdict}
+                terminalreporter.write_line(line.format_map(told))
 
 
 def pytest_configure(config: pytest.Config) -> None:

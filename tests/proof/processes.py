@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 from runner import is_change
 
-from demo.facts import request, settings
+from demo.facts import request, safe_data, settings
 from demo.stack import PrefectStack
 from sandbox import Sandbox
 from tests.flow.conftest import POLLS, QUICK
@@ -68,7 +68,7 @@ class Runner:
                 "environment": self._environment | (environment or {}),
                 "api_url": api_url or self._api_url,
                 "api_retries": api_retries,
-                "request": request(self.aws, operation_id=operation_id, **wishes),
+                "request": request(self.aws, operation_id=operation_id, **safe_data() | wishes),
                 "dies_at": dies_at,
                 "dies_after": dies_after,
                 "stops_after": stops_after,

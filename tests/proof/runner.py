@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 import psycopg2
 from psycopg2 import extensions
@@ -41,6 +41,8 @@ class Points:
         self._stops_in: int | None = None
         self.passed: list[str] = []
         self.changes: list[str] = []
+        self.trace: int | None = None
+        """A file that outlives this process, for what it has changed."""
 
     def reach(self, what: str, said: str = "") -> None:
         """A point is reached: `what` comes next, and says so much."""
@@ -54,6 +56,8 @@ class Points:
         self.passed.append(what)
         if is_change(what) and not (what == LEASE and LEASE in self.changes):
             self.changes.append(what)
+            if self.trace is not None:
+                os.write(self.trace, f"{what}\n".encode())
 
     def watch_postgres(self) -> None:
         """Let every statement and every COMMIT be one. Nothing is replaced, only counted."""
@@ -65,17 +69,13 @@ class Points:
                 super().execute(*arguments)
 
         class Connection(extensions.connection):
-            def __enter__(self) -> Self:
-                self.cursor_factory = Cursor
-                return super().__enter__()
-
-            def __exit__(self, *error: object) -> None:
+            def commit(self) -> None:
                 reach("postgres COMMIT")
-                super().__exit__(*error)
+                super().commit()
 
         def counted(**how: Any) -> Any:
             reach("postgres login")
-            return connect(connection_factory=Connection, **how)
+            return connect(connection_factory=Connection, cursor_factory=Cursor, **how)
 
         psycopg2.connect = counted  # type: ignore[assignment]
 
@@ -135,6 +135,7 @@ def run(wish: dict[str, Any]) -> dict[str, Any]:
     current = points = Points(
         *(wish.get(each) for each in ("dies_at", "dies_after", "stops_after"))
     )
+    points.trace = wish["trace"]
     points.watch_postgres()
     began, error = time.monotonic(), None
     with temporary_settings(
@@ -159,13 +160,14 @@ def run(wish: dict[str, Any]) -> dict[str, Any]:
 
 
 def forked(wish: dict[str, Any], act: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
-    """Do it in a child; return what that says, or that it was killed."""
+    """Do it in a child; return what that says, or that it was killed and after which change."""
     reading, writing = os.pipe()
+    trace = os.memfd_create("changes")
     child = os.fork()
     if child == 0:
         os.close(reading)
         os.environ.update(wish["environment"])
-        answer = json.dumps(act(wish)).encode()
+        answer = json.dumps(act(wish | {"trace": trace})).encode()
         with os.fdopen(writing, "wb") as pipe:
             pipe.write(answer)
         os._exit(0)
@@ -174,7 +176,10 @@ def forked(wish: dict[str, Any], act: Callable[[dict[str, Any]], dict[str, Any]]
         said = pipe.read()
     _, status = os.waitpid(child, 0)
     code = os.waitstatus_to_exitcode(status)
-    return {"code": code} | (json.loads(said) if code == 0 else {})
+    with os.fdopen(trace, "rb") as changed:
+        changed.seek(0)
+        changes = changed.read().decode().splitlines()
+    return {"code": code, "changes": changes} | (json.loads(said) if code == 0 else {})
 
 
 def main() -> None:

@@ -3,6 +3,8 @@
 import json
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -76,6 +78,13 @@ class Stage:
     def unset(self, name: str) -> None:
         """Take a setting's change back."""
         self.setting(name, self.kept[f"AURORA_RESTORE_{name}"])
+
+    def file(self, name: str, content: bytes) -> None:
+        """Put a file into the folder that requests name files of."""
+        if "files" not in self.kept:
+            self.kept["files"] = TemporaryDirectory()
+            self.setting("FILES", self.kept["files"].name)
+        (Path(self.kept["files"].name) / name).write_bytes(content)
 
     def fail(self, service: str, operation: str, code: str = "AccessDenied", **more: Any) -> None:
         """Let AWS answer an operation with an error until that is cleared."""

@@ -134,7 +134,7 @@ BEFORE_TELLING = '"next_command"'
         pytest.param(HALF_DELETED, marks=pytest.mark.long),
         pytest.param(RESTORING, marks=pytest.mark.long),
         pytest.param(HALF_RESTORED, marks=pytest.mark.long),
-        BEFORE_TELLING,
+        pytest.param(BEFORE_TELLING, marks=pytest.mark.long),
     ],
 )
 def test_sleeper_changes_nothing_once_another_operation_has_its_target(

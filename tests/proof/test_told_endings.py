@@ -161,7 +161,9 @@ def the_next_run(aws: Sandbox, runner: Runner, prefect: PrefectStack) -> list[st
     return ["op-002-success"]
 
 
-@pytest.mark.parametrize("teller", [the_watchdog, the_next_run], ids=lambda each: each.__name__)
+@pytest.mark.parametrize(
+    "teller", [the_watchdog, long(the_next_run)], ids=lambda each: each.__name__
+)
 @pytest.mark.parametrize("failure", [None, long("restore-refused")])
 def test_ending_that_sns_refused_is_told_later(
     aws: Sandbox,
@@ -251,6 +253,7 @@ def killed(aws: Sandbox, runner: Runner, after: str) -> None:
         run.kill()
 
 
+@pytest.mark.long
 def test_next_operation_tells_of_a_killed_one(aws: Sandbox, runner: Runner) -> None:
     """
     Killed, and the target refreshed by another operation: CRASHED is told once, and SUCCESS once.

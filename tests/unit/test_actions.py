@@ -46,7 +46,11 @@ DELETE = [
     "- cluster staging",
 ]
 RESTORE = ["+ cluster staging", "+ instance new-1", "+ instance new-2"]
-END = ["~ master password postgres", "~ cluster snapshot daily-copy"]
+END = [
+    "~ master password postgres",
+    "~ logins of the snapshot",
+    "~ cluster snapshot daily-copy",
+]
 
 
 def test_delete_first_makes_room_before_it_restores() -> None:
@@ -81,6 +85,7 @@ def test_swap_deletes_the_old_cluster_last() -> None:
         "~ master password postgres",
         "~ role app",
         "~ role report",
+        "~ logins of the snapshot",
         "~ cluster staging",
         "~ cluster staging-new-op1",
         *DELETE[:-1],
@@ -114,6 +119,7 @@ def test_swap_of_two_identifiers_renames_nothing() -> None:
         *COPY,
         *RESTORE,
         "~ master password postgres",
+        "~ logins of the snapshot",
         "+ cluster snapshot legacy-final-op1",
         "- instance legacy-1",
         "- cluster legacy",
@@ -170,7 +176,7 @@ def test_restore_without_a_copy_has_nothing_to_archive() -> None:
     asked = request()
     route = Route(kind="same-region", hops=[])
 
-    assert lines(asked, plan(asked, route=route)) == [*RESTORE, END[0]]
+    assert lines(asked, plan(asked, route=route)) == [*RESTORE, *END[:-1]]
 
 
 @pytest.mark.parametrize(
@@ -253,6 +259,14 @@ def note_of(asked: RestoreRequest, made: Plan, kind: str, name: str, sign: str) 
             "~",
             "read_only on sales, stock of postgres; secret secret/report",
         ),
+        ({}, "logins", "of the snapshot", "~", "those not named here are locked"),
+        (
+            {"undeclared_logins": "drop"},
+            "logins",
+            "of the snapshot",
+            "~",
+            "those not named here are dropped, what they own goes to the master user",
+        ),
         (
             {"archive_keep_newest": 5},
             "cluster snapshot",
@@ -318,5 +332,5 @@ def test_totals_count_each_sign() -> None:
     asked = request()
     listed = actions(plan(asked, old=STAGING), asked, "op-1")
 
-    assert totals(listed) == Totals(make=5, change=4, delete=4)
-    assert str(totals(listed)) == "5 to make, 4 to change, 4 to delete"
+    assert totals(listed) == Totals(make=5, change=5, delete=4)
+    assert str(totals(listed)) == "5 to make, 5 to change, 4 to delete"

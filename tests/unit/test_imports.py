@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,6 +62,20 @@ def test_product_imports_in_one_direction_only(package: str) -> None:
     forbidden = FORBIDDEN[package] | FOREIGN
 
     assert [(file, name) for file, name in imported(package) if name in forbidden] == []
+
+
+def test_every_package_of_the_product_is_installed() -> None:
+    """
+    The list of packages in pyproject.toml is the folders that there are.
+    """
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    there = {
+        ".".join(path.parent.relative_to(ROOT).parts)
+        for package in PRODUCT
+        for path in (ROOT / package).rglob("__init__.py")
+    }
+
+    assert set(listed) == there
 
 
 def test_library_is_loaded_without_prefect() -> None:

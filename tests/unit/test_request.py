@@ -97,7 +97,7 @@ def refusal(given: dict[str, Any]) -> str:
             "log_exports.0: Input should be 'postgresql', 'instance' or 'iam-db-auth-error'",
         ),
         ({"master_secret_id": ""}, "master_secret_id: String should have at least 1 character"),
-        ({"database": ""}, "database: String should have at least 1 character"),
+        ({"database": ""}, "database: empty; give a name"),
         ({"archive": "glacier"}, "archive: Input should be 'keep' or 'delete'"),
         (
             {"archive_keep_newest": 0},
@@ -109,7 +109,7 @@ def refusal(given: dict[str, Any]) -> str:
         ),
         (
             {"roles": [ROLE | {"access": "admin"}]},
-            "roles.0.access: Input should be 'read_only' or 'read_write'",
+            "roles.0.access: Input should be 'read_only', 'read_write', 'owner' or 'monitoring'",
         ),
         (
             {"roles": [ROLE | {"schemas": []}]},
@@ -342,18 +342,52 @@ def test_reserved_role_is_refused(name: str) -> None:
     Roles that belong to PostgreSQL, to RDS or to the administrator are not to be altered.
     """
     assert refusal(parameters(roles=[ROLE | {"name": name}])) == (
-        f"roles.0: {name!r} is reserved by PostgreSQL or RDS; choose another role name"
+        f"roles.0.name: {name!r} is reserved by PostgreSQL or RDS; choose another role name"
     )
 
 
-@pytest.mark.parametrize("name", ["", "App", "1st", 'a"b', "a b", "a;b", "a'b", "é", "a\nb"])
-def test_role_name_needs_no_quotes(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("", "empty; give a name"),
+        ("a\nb", "holds a control or an invisible character; remove it"),
+        ("a" * 64, "longer than 63 bytes, PostgreSQL would cut it; shorten the name"),
+        ("é" * 32, "longer than 63 bytes, PostgreSQL would cut it; shorten the name"),
+    ],
+)
+def test_role_name_that_postgresql_would_not_keep_is_refused(name: str, said: str) -> None:
     """
-    Only names that mean the same with and without quotes are taken.
+    A name is taken as it is, or not at all.
     """
-    assert refusal(parameters(roles=[ROLE | {"name": name}])) == (
-        "roles.0.name: malformed; it must match ^[a-z_][a-z0-9_$]*$"
-    )
+    assert refusal(parameters(roles=[ROLE | {"name": name}])) == f"roles.0.name: {said}"
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        (
+            {"roles": [ROLE | {"member_of": ["b"]}, ROLE | {"name": "b", "member_of": ["app"]}]},
+            "roles: circular membership app -> b -> app; remove one of the memberships",
+        ),
+        (
+            {"scripts": [{"file": "a.sql"}, {"file": "a.sql"}]},
+            "scripts: 'a.sql' stands twice for database 'postgres'; a script runs once: remove one",
+        ),
+        (
+            {"verify": [{"name": "x", "sql": "SELECT true"}] * 2},
+            "verify: ['x'] stand twice; name each assertion once",
+        ),
+        (
+            {"verify": [{"name": "x", "sql": "SELECT true; DROP TABLE a"}]},
+            "verify.0.sql: holds 2 statements; give one query",
+        ),
+    ],
+)
+def test_what_contradicts_itself_is_refused(fields: dict[str, Any], said: str) -> None:
+    """
+    Roles, scripts and assertions are each in order, and with each other.
+    """
+    assert refusal(parameters(**fields)) == said
 
 
 @pytest.mark.parametrize("model", [RestoreRequest, DatabaseRole])

@@ -5,9 +5,10 @@ from typing import Any, ClassVar
 
 import pytest
 from botocore.exceptions import ClientError
+from pydantic import SecretStr
 
 from aurora_restore.errors import NotFound, Refused, RestoreError
-from aurora_restore.secrets import get_master_password, get_password
+from aurora_restore.secrets import Password, get_master_password, get_password, read_password
 
 
 class Denied(ClientError):
@@ -58,13 +59,32 @@ def test_password_is_taken_and_hidden() -> None:
 
 
 @pytest.mark.parametrize(
+    "password", ["S3cret", "12345678", "true", "null", "{9x", "[a", '"a', "a b", "pässwörd"]
+)
+def test_secret_that_is_a_password_alone_is_taken_as_it_is(password: str) -> None:
+    """
+    A text that is no JSON object is the password, also where it happens to be a JSON number.
+    """
+    answer = {"SecretString": password, "VersionId": "v-1"}
+
+    found = read_password(Keeper(answer), "aurora-restore/app", "f")  # type: ignore[arg-type]
+
+    assert found == Password(SecretStr(password), "v-1")
+
+
+@pytest.mark.parametrize(
     "answer",
     [
-        {"SecretString": "S3cret"},
         {"SecretString": '"S3cret"'},
         {"SecretString": '["S3cret"]'},
         {"SecretString": '{"Password": "S3cret"}'},
         {"SecretString": '{"password": "S3cret"'},
+        {"SecretString": "{}"},
+        {"SecretString": ' {"password": "S3cret'},
+        {"SecretString": "S3cret\n"},
+        {"SecretString": " S3cret"},
+        {"SecretString": ""},
+        {"SecretString": " "},
         {"SecretBinary": b"S3cret"},
         text(""),
         text(None),
@@ -79,12 +99,40 @@ def test_other_forms_are_refused_without_being_quoted(answer: dict[str, Any]) ->
     refused = refusal(answer)
 
     assert str(refused) == (
-        "roles.0.secret_id aurora-restore/app: the secret is not a JSON object with a `password` "
-        'text. Store it as {"username": "...", "password": "..."}.'
+        "roles.0.secret_id aurora-restore/app: the secret is neither a JSON object with a "
+        "`password` text nor a password alone. "
+        'Store it as {"username": "...", "password": "..."}.'
     )
     assert isinstance(refused, Refused)
     assert refused.__cause__ is None
-    assert refused.__suppress_context__
+    assert refused.__context__ is None
+
+
+@pytest.mark.parametrize(
+    ("password", "problem"),
+    [
+        ("S3\0cret", "the password holds a NUL character"),
+        ("S3cret" * 171, "the password is longer than 1024 bytes"),
+        ("é" * 513, "the password is longer than 1024 bytes"),
+    ],
+)
+def test_password_that_no_login_can_use_is_refused(password: str, problem: str) -> None:
+    """
+    PostgreSQL's protocol ends texts with NUL, and clients before version 14 stop at 1,024 bytes.
+    """
+    refused = refusal(text(password))
+
+    assert str(refused).startswith(f"roles.0.secret_id aurora-restore/app: {problem}")
+    assert password[:2] not in str(refused)
+
+
+def test_longest_password_is_taken() -> None:
+    """
+    1,024 bytes are none too many.
+    """
+    found = get_password(Keeper(text("é" * 512)), "aurora-restore/app", "f")  # type: ignore[arg-type]
+
+    assert found.get_secret_value() == "é" * 512
 
 
 def test_missing_secret_is_named() -> None:

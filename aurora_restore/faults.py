@@ -51,7 +51,7 @@ TABLE: Mapping[str, Mapping[str, Act]] = {
     "CopyDBClusterSnapshot": _acts(
         adopt="DBClusterSnapshotAlreadyExists",
         wait="InvalidDBClusterSnapshotState InvalidDBClusterState",
-        # Not found is also "not shared": `hopping` waits if it has shared the source just now.
+        # Not found is also "not shared": `hopping` waits if it shares a source that is there.
         end="DBClusterSnapshotNotFound KMSKeyNotAccessible SnapshotQuotaExceeded",
     ),
     "CreateDBClusterSnapshot": _acts(

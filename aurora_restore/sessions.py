@@ -85,6 +85,19 @@ def owns_source(request: RestoreRequest) -> bool:
     )
 
 
+def enter_source(region: str) -> str:
+    """Return who the source role's session acts as (an ARN), by assuming that role.
+
+    Raises:
+        botocore.exceptions.ClientError: it may not be assumed.
+
+    Source: STS API, AssumeRole and GetCallerIdentity.
+    """
+    known = settings()
+    client = _client("sts", region, known.source_role_arn, known.source_external_id)
+    return str(client.get_caller_identity()["Arn"])
+
+
 def check_identity(client: "STSClient", expected_account: str, side: str) -> str:
     """Return who the client acts as (an ARN), once that is of the account the request claims.
 

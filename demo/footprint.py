@@ -7,16 +7,17 @@ import psutil
 
 
 class Footprint:
-    """Samples the descendants of a worker until stopped.
+    """Samples the descendants of a worker until stopped; `itself`: and that process too.
 
     `peak_mib`: the largest sum, at one moment, of the resident sizes of a flow run's processes.
     `started_at`: when the first of them began, in seconds since the epoch.
     """
 
-    def __init__(self, worker_pid: int) -> None:
+    def __init__(self, worker_pid: int, *, itself: bool = False) -> None:
         self.peak_mib = 0.0
         self.started_at: float | None = None
         self._worker = psutil.Process(worker_pid)
+        self._itself = [self._worker] if itself else []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._sample, daemon=True)
         self._thread.start()
@@ -30,7 +31,7 @@ class Footprint:
         while not self._stop.wait(0.1):
             total = 0.0
             with suppress(psutil.NoSuchProcess):
-                for each in self._worker.children(recursive=True):
+                for each in [*self._itself, *self._worker.children(recursive=True)]:
                     with suppress(psutil.NoSuchProcess):
                         total += each.memory_info().rss / 2**20
                         started = each.create_time()

@@ -135,10 +135,13 @@ class PrefectStack:
         shutil.rmtree(self.home, ignore_errors=True)
 
     def _start(self, name: str, *arguments: str) -> None:
+        self._spawn(name, prefect_command(name, *arguments))
+
+    def _spawn(self, name: str, command: Sequence[str]) -> None:
         with (self.home / f"{name}.log").open("wb") as log:
             self._processes.append(
                 subprocess.Popen(  # noqa: S603
-                    prefect_command(name, *arguments),
+                    command,
                     env=self.environment,
                     cwd=REPOSITORY,
                     stdin=subprocess.DEVNULL,
@@ -162,6 +165,8 @@ class PrefectStack:
             "PREFECT_WORKER_QUERY_SECONDS": "1",
             "AURORA_RESTORE_WORK_POOL": WORK_POOL,
             "AURORA_RESTORE_CODE": str(REPOSITORY),
+            "ECS_TASK_CPU": "256",  # a process pool has no use for these two
+            "ECS_TASK_MEMORY": "512",
         }
 
 

@@ -1,21 +1,24 @@
-"""Checks, before `prefect deploy`, that the environment fills prefect.yaml with a valid request."""
+"""Checks, before `prefect deploy`, that prefect.yaml and the environment make good deployments."""
 
 import os
 import re
 import sys
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
+from aurora_restore.cli.schedules import schedule_problems
 from aurora_restore.request import RestoreRequest, one_line
 
 PLACEHOLDER = re.compile(r"\{\{ *\$([A-Z0-9_]+) *\}\}")
 PREFECT_YAML = Path(__file__).resolve().parent.parent / "prefect.yaml"
 
 
-def problems(text: str, environment: dict[str, str]) -> list[str]:
+def problems(text: str, environment: dict[str, str], today: date | None = None) -> list[str]:
     """Return what keeps the deployments of a prefect.yaml from being registered, a line each.
 
     Prefect puts an empty text in place of a variable that is not set, and goes on.
@@ -25,16 +28,27 @@ def problems(text: str, environment: dict[str, str]) -> list[str]:
     if missing:
         return [f"{name}: not set; prefect.yaml needs it" for name in missing]
     filled = PLACEHOLDER.sub(lambda match: environment[match[1]], text)
-    found = []
-    for deployment in yaml.safe_load(filled)["deployments"]:
-        request: dict[str, Any] | None = deployment.get("parameters", {}).get("request")
-        if request is None:
-            continue  # the watchdog takes none
+    today = today or datetime.now(UTC).date()
+    return [
+        f"deployment {deployment['name']}: {problem}"
+        for deployment in yaml.safe_load(filled)["deployments"]
+        for problem in _of_deployment(deployment, today)
+    ]
+
+
+def _of_deployment(deployment: dict[str, Any], today: date) -> Iterator[str]:
+    request: dict[str, Any] | None = deployment.get("parameters", {}).get("request")
+    if request is not None:  # the watchdog takes none
         try:
             RestoreRequest.model_validate(request)
         except ValidationError as error:
-            found.append(f"deployment {deployment['name']}: {one_line(error)}")
-    return found
+            yield one_line(error)
+    for schedule in deployment.get("schedules", []):
+        yield from schedule_problems(schedule, today)
+        if "slug" not in schedule:
+            yield "a schedule has no slug: the next deploy would add it once more"
+        if "active" in schedule:
+            yield "a schedule has active: it would undo an operator's pause at the next deploy"
 
 
 def main() -> int:

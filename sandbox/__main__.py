@@ -13,9 +13,13 @@ import traceback
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sandbox.environment import environment
 from sandbox.postgres import PostgresHost
+
+if TYPE_CHECKING:
+    from sandbox.process import Process
 
 IDLE_SECONDS = 0.5
 ROOMY_BYTES = 4 * 2**30
@@ -94,6 +98,7 @@ class Run:
         self._root = Path(tempfile.mkdtemp(prefix="aurora-restore-", dir=quick_folder()))
         self._host = PostgresHost(self._root)
         self._pool = ThreadPoolExecutor(1)
+        self._process: Process | None = None
 
     def until_ended(self) -> int:
         """Build it, wait for the end, leave nothing behind; return the exit code."""
@@ -102,6 +107,8 @@ class Run:
             threading.Thread(target=self._end_with_parent, daemon=True).start()
         while not self._ended.wait(IDLE_SECONDS):
             pass
+        if self._process is not None:
+            self._process.agent.close()
         self._host.close()
         self._pool.shutdown(cancel_futures=True)
         return self._code
@@ -119,7 +126,7 @@ class Run:
                 self._ended.set()
                 return
             began = time.monotonic()
-            process = Process(
+            process = self._process = Process(
                 self._options.speed,
                 self._options.port,
                 host,

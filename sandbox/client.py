@@ -230,6 +230,18 @@ class Sandbox:
         found: list[dict[str, Any]] = self._ask(f"items{query}")
         return found
 
+    def add_image(self, name: str, folder: str, environment: Mapping[str, str]) -> None:
+        """Let a folder of this machine stand for a container image, until `reset`.
+
+        `environment` is the image's own ENV; a task's command is looked for in its PATH.
+        """
+        self._ask("image", {"name": name, "folder": folder, "environment": dict(environment)})
+
+    def tasks(self) -> list[dict[str, Any]]:
+        """Return the ECS tasks in the order they were started: environment, log, how they end."""
+        found: list[dict[str, Any]] = self._ask("tasks")
+        return found
+
     def failures(self) -> dict[str, str]:
         """Return what can be planted by name: name and one line of what happens."""
         known: dict[str, str] = self._ask("failures")["known"]

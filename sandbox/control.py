@@ -33,6 +33,7 @@ class Control:
             "events": lambda _: self._events(),
             "messages": lambda _: self._messages(),
             "items": lambda call: self._items(call.query.get("operation_id")),
+            "tasks": lambda _: process.agent.tasks(),
             "failures": lambda _: {
                 "planted": process.faults.planted(),
                 "known": describe_failures(),
@@ -42,6 +43,7 @@ class Control:
             "plant": self._plant,
             "clear": lambda _: process.clear(),
             "reset": lambda _: process.reset(),
+            "image": lambda wanted: process.agent.add_image(**wanted),
             "durations": rds.durations.change,
             "advance": lambda wanted: process.clock.advance(float(wanted["aws_seconds"])),
         }

@@ -6,7 +6,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
 
-from sandbox import failures, rds
+from sandbox import ecs, failures, rds
 from sandbox.clock import Clock
 from sandbox.control import Control
 from sandbox.credentials import Credentials
@@ -44,6 +44,8 @@ class Process:
         host.result().keys = self.credentials.secret_of
         self.databases = Databases(host.result())
         rds.install(self.clock, self.events, self.databases)
+        self.agent = ecs.Agent(self.facts, self.events, lambda: self.quiet("ecs"))
+        ecs.install(self.agent)
         facts = builder.build(self.databases)
         rds.tick()
         self.databases.seal()
@@ -51,7 +53,7 @@ class Process:
         self.events.clear()
         self.clock.start(self._speed)
         rds.take_stock()
-        self.facts = facts | {"url": server.url, "container_token": secrets.token_urlsafe(18)}
+        self.facts |= facts | {"url": server.url, "container_token": secrets.token_urlsafe(18)}
 
     def quiet(self, service: str) -> Any:
         """Return a context in which no call of a service is half done."""
@@ -59,6 +61,7 @@ class Process:
 
     def reset(self) -> None:
         """Make the world what it was when it was ready: nothing of what happened since is left."""
+        self.agent.forget()
         with self._gateway.emulator.all_quiet():
             self.clear()
             self._settle()

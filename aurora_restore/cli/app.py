@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 NAME = "aurora-restore"
 Commands = Mapping[str, Callable[..., Answer]]
 COMMANDS: Commands = {
+    "doctor": commands.doctor,
     "plan": commands.plan,
     "status": commands.status,
     "history": commands.history,
@@ -35,8 +36,8 @@ COMMANDS: Commands = {
 }
 HELP = """Refresh an Aurora PostgreSQL cluster from another account's snapshot.
 
-The refresh itself is a Prefect flow. `plan`, `status` and `history` look at it and change nothing;
-the other commands do what they are called.
+The refresh itself is a Prefect flow. `doctor`, `plan`, `status` and `history` look and change
+nothing; the other commands do what they are called.
 
 Example: aurora-restore plan request.yaml
 

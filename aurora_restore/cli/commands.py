@@ -9,6 +9,27 @@ from aurora_restore.cli.answers import Answer
 AsJson = Annotated[bool, Parameter(name="--json", negative="", show_default=False)]
 
 
+def doctor(*, pool: str | None = None, as_json: AsJson = False) -> Answer:
+    """Name what is missing or wrong before the first run. It changes nothing.
+
+    Looks at the settings, the account, the table of the records, the topic, the source role,
+    Prefect's API, its work pool and worker, the deployments and their schedules.
+
+    Example: aurora-restore doctor
+
+    Parameters
+    ----------
+    pool
+        Work pool that is to run the refreshes. Otherwise AURORA_RESTORE_WORK_POOL, and those that
+        the deployments are in.
+    as_json
+        Print one JSON document instead of text.
+    """
+    from aurora_restore.cli import doctor as work  # noqa: PLC0415 - boto3 takes a second to load
+
+    return work.doctor(pool, quiet=as_json)
+
+
 def plan(
     request: str,
     /,

@@ -16,8 +16,8 @@ _SIGN_STYLE = {"+": "green", "~": "yellow", "-": "red"}
 
 def show_plan(screen: Screen, result: "PlanResult") -> None:
     """Print it: checks, actions, differences, duration, hash, next command."""
-    screen.heading(f"Checks: {_count(result.checks)}")
-    screen.rows([_check(each) for each in result.checks])
+    screen.heading(f"Checks: {count(result.checks)}")
+    screen.rows([check_row(each) for each in result.checks])
     if not result.actions:
         screen.heading("No plan: mend what failed first.")
     else:
@@ -38,12 +38,14 @@ def show_plan(screen: Screen, result: "PlanResult") -> None:
     screen.verbatim(result.next)
 
 
-def _count(checks: "list[Check]") -> str:
+def count(checks: "list[Check]") -> str:
+    """Return how many checks ended how."""
     statuses: list[str] = [each.status for each in checks]
     return ", ".join(f"{statuses.count(name)} {said}" for name, said in _STATUS.items())
 
 
-def _check(each: "Check") -> Row:
+def check_row(each: "Check") -> Row:
+    """Return a check as a row."""
     text = f"{each.resource}: {each.problem}" if each.problem else each.resource
     if each.remedy:
         text = f"{text.rstrip('.')}. {each.remedy}"

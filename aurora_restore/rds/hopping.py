@@ -69,11 +69,27 @@ def ensure_requested(hop: Hop, client_of: ClientOf, marks: dict[str, str]) -> Sn
         with looking_again(f"cluster snapshot {free}", "it cannot be made yet"):
             return _request(rds, hop, free, marks)
     except rds.exceptions.DBClusterSnapshotNotFoundFault as fault:
-        if not shared_now:
+        problem = _unseen(hop, client_of, shared_now=shared_now)
+        if problem is None:
             raise
-        raise NotReady(
-            f"cluster snapshot {free}", "its source was shared just now; not seen yet"
-        ) from fault
+        raise NotReady(f"cluster snapshot {free}", problem) from fault
+
+
+def _unseen(hop: Hop, client_of: ClientOf, *, shared_now: bool) -> str | None:
+    """Why a source that we share is not found, if that passes; None: it does not.
+
+    AWS may not have seen the sharing yet, be it ours or that of another operation a moment ago. And
+    an operation that has its copy takes back what it shared, perhaps between our look and our copy:
+    the next look shares it again.
+    """
+    if not hop.share:
+        return None
+    if shared_now:
+        return "its source was shared just now; not seen yet"
+    source = client_of(hop.source_account, hop.source_region)
+    if find_snapshot(source, hop.source_name) is None:
+        return None
+    return "its source is shared by another operation; not seen yet, or taken back"
 
 
 def _request(rds: "RDSClient", hop: Hop, name: str, marks: dict[str, str]) -> Snapshot:

@@ -16,7 +16,7 @@ from examples import request
 from plans import ONE_STEP, ROLES, STAGING, plan
 
 from aurora_restore.announcements import TopicUnavailable
-from aurora_restore.cli import announcing, history, resuming, status
+from aurora_restore.cli import announcing, doctor, history, resuming, status
 from aurora_restore.cli.answers import Answer, failure
 from aurora_restore.cli.exits import BadUsage
 from aurora_restore.cli.planning import answer
@@ -118,7 +118,24 @@ def announced() -> Answer:
     return announcing.answer(told, ["op-3"], UNTOLD)
 
 
+HEALTHY = [
+    Check(name="settings", status="ok", resource="environment", problem="AURORA_RESTORE_* are set"),
+    Check(name="topic", status="ok", resource="topic arn:aws:sns:x", problem="it is there"),
+]
+UNHEALTHY = [
+    HEALTHY[0],
+    Check(
+        name="records-table",
+        status="failed",
+        resource="DynamoDB table aurora-restore-state",
+        problem="it has no index target-timestamp",
+        remedy="Add it, on target and timestamp, all attributes.",
+    ),
+    Check(name="topic", status="unchecked", resource="AWS", problem="it cannot be asked"),
+]
 ANSWERS = {
+    "doctor-clean": lambda: doctor.answer(HEALTHY, "aurora-restore doctor"),
+    "doctor-findings": lambda: doctor.answer(UNHEALTHY, "aurora-restore doctor --pool ecs"),
     "status-running": lambda: status.answer(operation("IN_PROGRESS", usual_seconds=2520), NOW),
     "status-failed": lambda: status.answer(FAILED, NOW),
     "history": listed,

@@ -257,7 +257,7 @@ def test_help_lists_the_commands_and_which_of_them_change_nothing(
 
     said = " ".join(capsys.readouterr().out.split())
     assert all(f" {command} " in said for command in COMMANDS)
-    assert "plan, status and history look at it and change nothing" in said
+    assert "doctor, plan, status and history look and change nothing" in said
     assert "Example: aurora-restore plan request.yaml" in said
 
 
@@ -272,7 +272,7 @@ def test_help_of_each_command_has_an_example_and_whether_it_changes_anything(
 
     said = " ".join(capsys.readouterr().out.split())
     assert f"Example: aurora-restore {command}" in said
-    assert ("It changes nothing." in said) is (command in {"plan", "status", "history"})
+    assert ("It changes nothing." in said) is (command in {"doctor", "plan", "status", "history"})
 
 
 @pytest.mark.parametrize("command", COMMANDS)

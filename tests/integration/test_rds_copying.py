@@ -648,16 +648,43 @@ def test_sharing_that_is_not_seen_yet_is_waited_for(
     account: Sandbox, daily: Callable[..., Journey]
 ) -> None:
     """
-    Right after sharing AWS may not find the snapshot yet; at the next look that is its own error.
+    Right after sharing AWS may not find the snapshot yet, whoever has shared it.
     """
     account.plant(Fault("rds", COPY, "DBClusterSnapshotNotFoundFault", "not found", times=2))
     journey = daily()
 
     with pytest.raises(NotReady, match="its source was shared just now; not seen yet"):
         journey.follow()
-    with pytest.raises(ClientError, match="DBClusterSnapshotNotFoundFault"):
+    with pytest.raises(NotReady, match="its source is shared by another operation; not seen yet"):
         journey.follow()
 
+    assert journey.follow().id == NAMES[0]
+
+
+def test_sharing_that_another_takes_back_meanwhile_is_renewed(
+    account: Sandbox, daily: Callable[..., Journey], source_admin: Any
+) -> None:
+    """
+    Another operation has its copy and takes its sharing back, between our look and our copy.
+    """
+    journey, clients = daily(), daily().clients
+    sharing.ensure_shared(source_client("rds", request()), DAILY, TARGET_ACCOUNT)
+
+    class Late:
+        """The target's client, before whose copy the other one comes."""
+
+        def __getattr__(self, name: str) -> Any:
+            if name == "copy_db_cluster_snapshot":
+                sharing.withdraw(source_client("rds", request()), DAILY, TARGET_ACCOUNT)
+            return getattr(clients(TARGET_ACCOUNT, ABROAD), name)
+
+    late = Late()
+    journey.clients = lambda *place: late if place[1] == ABROAD else clients(*place)
+
+    with pytest.raises(NotReady, match="not seen yet, or taken back"):
+        journey.follow()
+
+    journey.clients = clients
     assert journey.follow().id == NAMES[0]
 
 

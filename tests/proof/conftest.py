@@ -78,6 +78,8 @@ PROOFS = {
     "test_fault_does_what_the_table_says": "faults: {all} pairs, {passed} right",
     "test_one_of_two_rivals_proceeds": "rivals: {all} rounds, {passed} single winners",
     "test_sleeper": "frozen: {all} sleepers, {passed} harmless once woken",
+    "test_ecs_worker.py::test_ending": "worker: {all} endings, {passed} right",
+    "test_fleet.py::test_fleet": "fleet: {all} operations, {passed} right",
     "proof/test_hostile_names.py::": "roles: {all} hostile names, {passed} right",
     "proof/test_logins.py::": (
         "logins: {allowed} allowed and {forbidden} forbidden actions, {verdict}"

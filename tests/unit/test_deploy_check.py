@@ -1,6 +1,7 @@
 """The check before `prefect deploy`: whatever Prefect would let pass is told in a line."""
 
 import pytest
+import yaml
 
 from deployments.check import PLACEHOLDER, PREFECT_YAML, problems
 
@@ -8,6 +9,8 @@ TEXT = PREFECT_YAML.read_text()
 GOOD = {
     "AURORA_RESTORE_WORK_POOL": "ecs",
     "AURORA_RESTORE_CODE": "/app",
+    "ECS_TASK_CPU": "256",
+    "ECS_TASK_MEMORY": "512",
     "REFRESH_SOURCE_ACCOUNT_ID": "123456789012",
     "REFRESH_SOURCE_REGION": "us-east-1",
     "REFRESH_SOURCE_CLUSTER_ID": "production",
@@ -79,3 +82,63 @@ def test_deployments_have_no_switch_that_undoes_a_pause() -> None:
     `active:` is left out: a deploy would undo an operator's pause.
     """
     assert not any(line.strip().startswith("active:") for line in TEXT.splitlines())
+
+
+def test_schedule_that_is_not_what_it_seems_is_told() -> None:
+    """
+    Prefect takes EventBridge's cron, and would start a run every second of 02:00.
+    """
+    wrong = TEXT.replace('"30 1 * * *"', '"0 2 ? * FRI *"').replace(", timezone: UTC", "")
+
+    assert problems(wrong, GOOD) == [
+        "deployment nightly: cron '0 2 ? * FRI *': no timezone",
+        (
+            "deployment nightly: cron '0 2 ? * FRI *': "
+            "6 fields, not 5 (minute, hour, day, month, day of the week)"
+        ),
+    ]
+
+
+def test_schedule_without_a_name_or_with_a_switch_is_told() -> None:
+    """
+    The next deploy would add the one again, and undo an operator's pause of the other.
+    """
+    wrong = TEXT.replace("slug: watchdog, interval: 300", "interval: 300, active: true")
+
+    assert problems(wrong, GOOD) == [
+        "deployment watchdog: a schedule has no slug: the next deploy would add it once more",
+        (
+            "deployment watchdog: a schedule has active: it would undo an operator's pause at the "
+            "next deploy"
+        ),
+    ]
+
+
+def test_another_target_is_five_lines() -> None:
+    """
+    The lines that prefect.yaml shows as a comment make a deployment of their own.
+    """
+    lines = TEXT.splitlines()
+    first = next(i for i, line in enumerate(lines) if line.startswith("  # - <<: *refresh"))
+    shown = range(first, first + 5)
+    text = "\n".join(
+        line.replace("# ", "", 1) if i in shown else line for i, line in enumerate(lines)
+    )
+
+    assert problems(text, GOOD) == []
+    made = {each["name"]: each for each in yaml.safe_load(text)["deployments"]}
+    assert made["nightly-reporting"]["parameters"]["request"]["target_cluster_id"] == "reporting"
+    assert made["nightly-reporting"]["schedules"][0]["timezone"] == "Europe/Berlin"
+    assert made["nightly"]["parameters"]["request"]["target_cluster_id"] != "reporting"
+
+
+def test_no_run_can_bring_parameters_of_its_own_making() -> None:
+    """
+    Prefect holds the parameters of every refresh against the form's schema.
+    """
+    made = yaml.safe_load(TEXT)["deployments"]
+
+    assert [each["enforce_parameter_schema"] for each in made if "parameters" in each] == [
+        True,
+        True,
+    ]

@@ -1,0 +1,122 @@
+"""The work pool: its job template, filled from the environment, checked, and put into Prefect."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from aurora_restore.cli.job_template import template_problems
+from aurora_restore.settings import Settings
+from deployments.check import PLACEHOLDER
+
+TEMPLATE = Path(__file__).resolve().parent / "ecs" / "base-job-template.json"
+POOL = "AURORA_RESTORE_WORK_POOL"
+# Prefect Cloud asks for a key, a server of one's own for an auth string, one in a closed network
+# for neither.
+OPTIONAL = {"ECS_PREFECT_API_KEY_SECRET_ARN", "ECS_PREFECT_AUTH_STRING_SECRET_ARN"}
+LISTS = {"ECS_SUBNET_IDS", "ECS_SECURITY_GROUP_ID"}  # with commas between
+PREFIX = "AURORA_RESTORE_"
+
+
+def problems(text: str, environment: Mapping[str, str]) -> list[str]:
+    """Return what keeps a job template from being used, a line each."""
+    wanted = set(PLACEHOLDER.findall(text)) | _required_settings()
+    found = [
+        f"{name}: not set; the work pool needs it"
+        for name in sorted(wanted - OPTIONAL)
+        if not environment.get(name)
+    ]
+    return found or template_problems(filled(text, environment))
+
+
+def filled(text: str, environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return the template with its variables filled in, and every setting as the container's.
+
+    A setting is any AURORA_RESTORE_<NAME> that docs/operations.md lists; all that are set are
+    taken. Prefect would fill `{{ $NAME }}` in the worker, from the worker's environment, with an
+    empty text where there is none.
+    """
+    template: dict[str, Any] = _fill(json.loads(text), environment)
+    [container] = template["job_configuration"]["task_definition"]["containerDefinitions"]
+    container["environment"] = [
+        {"name": name, "value": environment[name]} for name in sorted(_settings(environment))
+    ]
+    return template
+
+
+def _fill(document: Any, environment: Mapping[str, str]) -> Any:
+    """Fill a document; what an optional variable leaves empty goes."""
+    if isinstance(document, dict):
+        pairs = ((name, _fill(value, environment)) for name, value in document.items())
+        return {name: value for name, value in pairs if value is not None}
+    if isinstance(document, list):
+        return [item for each in document for item in _items(each, environment)]
+    if not isinstance(document, str):
+        return document
+    names = PLACEHOLDER.findall(document)
+    if any(name in OPTIONAL and not environment.get(name) for name in names):
+        return None
+    return PLACEHOLDER.sub(lambda match: environment[match[1]], document)
+
+
+def _items(document: Any, environment: Mapping[str, str]) -> Iterator[Any]:
+    value = _fill(document, environment)
+    if isinstance(document, str) and LISTS & set(PLACEHOLDER.findall(document)):
+        yield from value.split(",")
+    elif value is not None:
+        yield value
+
+
+def _settings(environment: Mapping[str, str]) -> Iterator[str]:
+    for name, value in environment.items():
+        field = name.removeprefix(PREFIX).partition("__")[0].lower()
+        if name.startswith(PREFIX) and field in Settings.model_fields and value:
+            yield name
+
+
+def _required_settings() -> set[str]:
+    fields = Settings.model_fields.items()
+    return {f"{PREFIX}{name.upper()}" for name, field in fields if field.is_required()}
+
+
+def apply(template: Mapping[str, Any], environment: Mapping[str, str]) -> int:
+    """Make the work pool, or give it this template if it is there; return Prefect's exit code.
+
+    What else an operator has set stays: a pause, a concurrency limit, queues.
+    """
+    name = environment[POOL]
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump(template, file)
+        file.flush()
+        given = ["--base-job-template", file.name]
+        made = ["update", name, *given] if _exists(name) else ["create", name, "-t", "ecs", *given]
+        command = [sys.executable, "-m", "prefect", "--no-prompt", "work-pool", *made]
+        return subprocess.run(command, check=False).returncode  # noqa: S603
+
+
+def _exists(name: str) -> bool:
+    command = [sys.executable, "-m", "prefect", "--no-prompt", "work-pool", "inspect", name]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0  # noqa: S603
+
+
+def main(arguments: list[str]) -> int:
+    """Make or change the work pool; with `--print` only print the template that it would get."""
+    text, environment = TEMPLATE.read_text(), dict(os.environ)
+    found = problems(text, environment)
+    for line in found:
+        sys.stderr.write(f"{TEMPLATE.name}: {line}\n")
+    if found:
+        return 1
+    template = filled(text, environment)
+    if "--print" in arguments:
+        sys.stdout.write(json.dumps(template, indent=2) + "\n")
+        return 0
+    return apply(template, environment)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

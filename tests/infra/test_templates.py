@@ -485,6 +485,8 @@ def test_outputs_feed_prefect_yaml_and_the_settings(target: Template) -> None:
     chosen = {
         "AURORA_RESTORE_CODE",
         "AURORA_RESTORE_WORK_POOL",
+        "ECS_TASK_CPU",
+        "ECS_TASK_MEMORY",
         "REFRESH_SOURCE_CLUSTER_ID",
         "REFRESH_TARGET_CLUSTER_ID",
     }

@@ -1,11 +1,13 @@
 """The work pool's job template: filled from the environment, and closed to whoever starts a run."""
 
+import asyncio
 import copy
 import json
 from typing import Any
 
 import pytest
 from prefect_aws.workers import ECSWorker
+from prefect_aws.workers.ecs_worker import ECSJobConfiguration
 
 from aurora_restore.cli.job_template import template_problems
 from deployments.check import PLACEHOLDER
@@ -135,6 +137,41 @@ def test_variables_are_the_size_only() -> None:
         "cpu": "256",
         "memory": "512",
     }
+
+
+NAMES = ECSWorker.get_default_base_job_template()["variables"]["properties"]
+
+
+def as_the_worker_takes_it(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the job that the worker makes of the template and a run's variables."""
+    template = filled(TEXT, GOOD)
+    # It holds nothing that Prefect's API would have to be asked for.
+    nobody: Any = object()
+    made = asyncio.run(
+        ECSJobConfiguration.from_template_and_values(template, values, client=nobody)
+    )
+    return made.model_dump()
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - {"cpu", "memory"}))
+def test_worker_takes_no_other_variable(name: str) -> None:
+    """
+    Also where the server does not refuse it: each variable of Prefect's own template, and each of
+    them by a dotted name, changes nothing of the job.
+    """
+    assert as_the_worker_takes_it({name: "something"}) == as_the_worker_takes_it({})
+    assert as_the_worker_takes_it({f"{name}.x": "something"}) == as_the_worker_takes_it({})
+
+
+def test_worker_takes_the_size() -> None:
+    """
+    The two that are left change the run's task, not the task definition.
+    """
+    usual, large = as_the_worker_takes_it({}), as_the_worker_takes_it({"cpu": "512"})
+
+    assert usual["task_run_request"]["overrides"]["cpu"] == "256"
+    assert large["task_run_request"]["overrides"]["cpu"] == "512"
+    assert large["task_definition"] == usual["task_definition"]
 
 
 def test_prefects_own_template_is_open() -> None:

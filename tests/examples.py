@@ -78,3 +78,20 @@ def plan(**changes: Any) -> Plan:
         "new": new,
     }
     return Plan.model_validate(given | changes)
+
+
+# What a hand-over without roles, scripts and assertions has to tell.
+HANDED_OVER: dict[str, Any] = {
+    "master_secret_arn": "arn",
+    "db_users": [],
+    "server_version": "16.14",
+    "databases": [{"name": "postgres", "bytes": 8_000_000}],
+    "roles_made": [],
+    "roles_locked": [],
+    "roles_dropped": [],
+    "scripts_run": [],
+    "assertions_held": [],
+    "logins_tried": [],
+    "data_age_seconds": 3600,
+    "restore_seconds": 1800,
+}

@@ -3,7 +3,7 @@
 from aurora_restore.errors import RestoreError
 from aurora_restore.preflight.check import Check, failed, found, ok
 from aurora_restore.preflight.facts import Facts
-from aurora_restore.rds import deleting
+from aurora_restore.rds import deleting, tags
 
 
 def old_cluster(facts: Facts) -> list[Check]:
@@ -26,6 +26,17 @@ def old_cluster(facts: Facts) -> list[Check]:
                 "Wait until it is gone, then run again.",
             )
         )
+    checks += [
+        failed(
+            name,
+            f"instance {each.get('DBInstanceIdentifier')}",
+            f"it lacks the tag {tags.MANAGED} = true",
+            "Tag it as the cluster is: the role of this run deletes nothing without it.",
+        )
+        for each in facts.instances.get()
+        if each.get("DBClusterIdentifier") == cluster.id
+        and tags.from_api(each.get("TagList", [])).get(tags.MANAGED) != "true"
+    ]
     fact = f"{cluster.status}, {1 + len(cluster.readers) if cluster.writer else 0} instances"
     return checks or [ok(name, f"cluster {cluster.id}", fact)]
 

@@ -59,10 +59,16 @@ PLANTED = [
 ]
 
 
+# Like others of the same step; they are part of the long evidence.
+LONG = {"snapshot-quota", "copy-vanished", "restore-stuck", "cluster-capacity", "capacity"}
+
+
 @pytest.mark.parametrize(
     ("step", "failure", "options", "error_type", "words", "code"),
-    PLANTED,
-    ids=[failure for _, failure, *_ in PLANTED],
+    [
+        pytest.param(*planted, id=planted[1], marks=[pytest.mark.long] * (planted[1] in LONG))
+        for planted in PLANTED
+    ],
 )
 def test_a_planted_failure_ends_the_operation_there(
     refresh, aws: Sandbox, monkeypatch, step, failure, options, error_type, words, code

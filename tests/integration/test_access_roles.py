@@ -58,7 +58,7 @@ def servers(tmp_path_factory) -> Iterator[dict[str, AccessServer]]:
         yield {major: AccessServer(host, major) for major in ("16", "18")}
 
 
-@pytest.fixture(params=["16", "18"])
+@pytest.fixture(params=["16", pytest.param("18", marks=pytest.mark.long)])
 def server(servers, request) -> AccessServer:
     """A server of each version with the source's objects, and nobody else's roles."""
     servers[request.param].reset()

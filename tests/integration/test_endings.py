@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from examples import parameters, plan, request, state_flow
+from examples import HANDED_OVER, parameters, plan, request, state_flow
 
 from aurora_restore import ledger
 from aurora_restore.announcements import TopicUnavailable
@@ -30,8 +30,7 @@ def archived(begun: OperationBegun) -> SnapshotArchived:
         SnapshotArchived,
         plan=plan(),
         **state_flow()[-1]["details"],
-        master_secret_arn="arn",
-        db_users=[],
+        **HANDED_OVER,
         archive_status="kept",
         pruned_snapshot_ids=[],
     )

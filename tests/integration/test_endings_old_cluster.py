@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from examples import parameters, plan, request, state_flow
+from examples import HANDED_OVER, parameters, plan, request, state_flow
 
 from aurora_restore import ledger
 from aurora_restore.details import BroughtBack, ClusterDeleted, ClustersSwapped, Details
@@ -16,7 +16,7 @@ from sandbox import Sandbox
 FACTS: dict[str, Any] = {}
 for example in state_flow():
     FACTS |= example["details"]
-FACTS |= {"master_secret_arn": "arn", "db_users": [], "plan": plan()}
+FACTS |= HANDED_OVER | {"plan": plan()}
 TEMPORARY = plan().new.model_copy(update={"cluster_id": "staging-new-1"})
 
 

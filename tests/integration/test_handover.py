@@ -80,7 +80,7 @@ class Restored:
             yield opened
 
 
-@pytest.fixture(scope="module", params=["16", "18"])
+@pytest.fixture(scope="module", params=["16", pytest.param("18", marks=pytest.mark.long)])
 def source(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[PostgresHost]:

@@ -164,6 +164,21 @@ def group_of_18(at: Stage) -> None:
     at.wish(instance_parameter_group="of-18")
 
 
+def instance_arn(at: Stage) -> str:
+    found = at.target.describe_db_instances(DBInstanceIdentifier="staging-2")["DBInstances"]
+    return str(found[0]["DBInstanceArn"])
+
+
+def untag_instance(at: Stage) -> None:
+    at.target.remove_tags_from_resource(ResourceName=instance_arn(at), TagKeys=[TAG])
+
+
+def tag_instance(at: Stage) -> None:
+    at.target.add_tags_to_resource(
+        ResourceName=instance_arn(at), Tags=[{"Key": TAG, "Value": "true"}]
+    )
+
+
 def untag(at: Stage) -> None:
     arn = at.facts["target_cluster_arn"]
     at.target.remove_tags_from_resource(ResourceName=arn, TagKeys=[TAG])
@@ -905,6 +920,13 @@ CLUSTER_FAULTS = [
 
 OLD_CLUSTER_FAULTS = [
     Fault("no consent", "old-cluster", "it lacks the tag aurora-restore:managed", untag, tag),
+    Fault(
+        "no consent for an instance",
+        "old-cluster",
+        "instance staging-2: it lacks the tag aurora-restore:managed",
+        untag_instance,
+        tag_instance,
+    ),
     Fault(
         "deletion protection",
         "old-cluster",

@@ -48,7 +48,7 @@ DELETE = [
 RESTORE = ["+ cluster staging", "+ instance new-1", "+ instance new-2"]
 END = [
     "~ master password postgres",
-    "~ logins of the snapshot",
+    "~ logins undeclared",
     "~ cluster snapshot daily-copy",
 ]
 
@@ -85,7 +85,7 @@ def test_swap_deletes_the_old_cluster_last() -> None:
         "~ master password postgres",
         "~ role app",
         "~ role report",
-        "~ logins of the snapshot",
+        "~ logins undeclared",
         "~ cluster staging",
         "~ cluster staging-new-op1",
         *DELETE[:-1],
@@ -119,7 +119,7 @@ def test_swap_of_two_identifiers_renames_nothing() -> None:
         *COPY,
         *RESTORE,
         "~ master password postgres",
-        "~ logins of the snapshot",
+        "~ logins undeclared",
         "+ cluster snapshot legacy-final-op1",
         "- instance legacy-1",
         "- cluster legacy",
@@ -259,13 +259,13 @@ def note_of(asked: RestoreRequest, made: Plan, kind: str, name: str, sign: str) 
             "~",
             "read_only on sales, stock of postgres; secret secret/report",
         ),
-        ({}, "logins", "of the snapshot", "~", "those not named here are locked"),
+        ({}, "logins", "undeclared", "~", "the snapshot's other logins are locked"),
         (
             {"undeclared_logins": "drop"},
             "logins",
-            "of the snapshot",
+            "undeclared",
             "~",
-            "those not named here are dropped, what they own goes to the master user",
+            "the snapshot's other logins are dropped, what they own goes to the master user",
         ),
         (
             {"archive_keep_newest": 5},

@@ -1,0 +1,60 @@
+"""The two stacks as the sandbox's world would have them: every option in use."""
+
+from tests.infra.templates import SOURCE, TARGET, Template
+
+SOURCE_ACCOUNT, SOURCE_REGION = "123456789012", "us-east-1"
+TARGET_ACCOUNT, TARGET_REGION = "987654321098", "us-west-2"
+
+
+def key(account: str, region: str, number: int) -> str:
+    """Return the ARN of a KMS key."""
+    return f"arn:aws:kms:{region}:{account}:key/{number:08d}-aaaa-bbbb-cccc-{number:012d}"
+
+
+CLUSTER_KEY = key(TARGET_ACCOUNT, TARGET_REGION, 1)
+HOP_KEY = key(TARGET_ACCOUNT, SOURCE_REGION, 2)
+SOURCE_KEY = key(SOURCE_ACCOUNT, SOURCE_REGION, 3)
+STATE_KEY = key(TARGET_ACCOUNT, TARGET_REGION, 4)
+
+TARGET_PARAMETERS = {
+    "TargetClusters": "staging*",
+    "TargetInstances": "staging*",
+    "SubnetGroupName": "aurora-restore",
+    "ClusterKeyArn": CLUSTER_KEY,
+    "SourceAccountId": SOURCE_ACCOUNT,
+    "SourceRegion": SOURCE_REGION,
+    "SourceKeyArn": SOURCE_KEY,
+    "HopKeyArn": HOP_KEY,
+    "DatabaseRoleArns": f"arn:aws:iam::{TARGET_ACCOUNT}:role/rds-monitoring",
+    "FilesArn": "arn:aws:s3:::refresh-files/staging/*",
+    "DatabaseUsers": "refresh",
+    "MakesSecrets": "yes",
+    "PrefectSecretArn": (
+        f"arn:aws:secretsmanager:{TARGET_REGION}:{TARGET_ACCOUNT}:secret:prefect-AbCdEf"
+    ),
+    "VpcId": "vpc-0123456789abcdef0",
+    "DatabaseSecurityGroupId": "sg-0123456789abcdef0",
+}
+SOURCE_PARAMETERS = {
+    "FlowTaskRoleArn": f"arn:aws:iam::{TARGET_ACCOUNT}:role/aurora-restore-task",
+    "ExternalId": "aurora-restore",
+    "Snapshots": "daily-backup-*",
+    "SnapshotKeyArn": SOURCE_KEY,
+    "Unshareable": "rds:production-*",
+}
+
+
+def target(**parameters: str) -> Template:
+    """Return the target account's stack, with some of its parameters other than usual."""
+    return Template(
+        TARGET,
+        TARGET_ACCOUNT,
+        TARGET_REGION,
+        TARGET_PARAMETERS | parameters,
+        {"Key.Arn": STATE_KEY},
+    )
+
+
+def source(**parameters: str) -> Template:
+    """The same of the source account's stack."""
+    return Template(SOURCE, SOURCE_ACCOUNT, SOURCE_REGION, SOURCE_PARAMETERS | parameters)

@@ -1,0 +1,330 @@
+"""What nobody may do: each case differs in one thing from what is allowed."""
+
+from authorizing import Asked
+from declared import (
+    CLUSTER,
+    EXECUTION_ROLE,
+    FAMILY,
+    FROM_HERE,
+    HERE,
+    IN_REGION,
+    MARKS,
+    RULE,
+    TASK_ROLE,
+    TO_TASKS,
+    TOPIC,
+)
+from recording import Recorded
+
+from tests.infra import stacks
+
+ELSEWHERE = f"eu-west-1:{stacks.TARGET_ACCOUNT}"
+STRANGER = "111111111111"
+MARKED = {"aws:ResourceTag/aurora-restore:managed": "true"}
+NOT_MARKED = {"aws:ResourceTag/aurora-restore:managed": "false"}
+SOURCE_ROLE = f"arn:aws:iam::{stacks.SOURCE_ACCOUNT}:role/aurora-restore-source"
+SOURCE_HERE = f"{stacks.SOURCE_REGION}:{stacks.SOURCE_ACCOUNT}"
+EXTERNAL = {"sts:ExternalId": "aurora-restore"}
+TABLE = f"arn:aws:dynamodb:{HERE}:table/aurora-restore-state"
+VIA_RDS = {"kms:ViaService": f"rds.{stacks.TARGET_REGION}.amazonaws.com"}
+OTHER_KEY = stacks.key(stacks.TARGET_ACCOUNT, stacks.TARGET_REGION, 9)
+
+
+def _rds(operation: str, resource: str, **context: str) -> Asked:
+    return Asked(f"rds:{operation}", f"arn:aws:rds:{resource}", context)
+
+
+def _secret(name: str) -> str:
+    return f"arn:aws:secretsmanager:{HERE}:secret:{name}-AbCdEf"
+
+
+DENIED: dict[str, Recorded] = {
+    # clusters and instances
+    "delete a cluster without the mark": (
+        "flow",
+        _rds("DeleteDBCluster", f"{HERE}:cluster:staging"),
+    ),
+    "delete a cluster with another mark": (
+        "flow",
+        _rds("DeleteDBCluster", f"{HERE}:cluster:staging", **NOT_MARKED),
+    ),
+    "delete a cluster in another Region": (
+        "flow",
+        _rds("DeleteDBCluster", f"{ELSEWHERE}:cluster:staging", **MARKED),
+    ),
+    "delete a cluster of another name": (
+        "flow",
+        _rds("DeleteDBCluster", f"{HERE}:cluster:production", **MARKED),
+    ),
+    "delete a cluster of another account": (
+        "flow",
+        _rds("DeleteDBCluster", f"{SOURCE_HERE}:cluster:production", **MARKED),
+    ),
+    "delete an instance without the mark": (
+        "flow",
+        _rds("DeleteDBInstance", f"{HERE}:db:staging-1"),
+    ),
+    "delete an instance of another name": (
+        "flow",
+        _rds("DeleteDBInstance", f"{HERE}:db:production-1", **MARKED),
+    ),
+    "change a cluster without the mark": (
+        "flow",
+        _rds("ModifyDBCluster", f"{HERE}:cluster:staging"),
+    ),
+    "change an instance": ("flow", _rds("ModifyDBInstance", f"{HERE}:db:staging-1", **MARKED)),
+    "restore a cluster of another name": (
+        "flow",
+        _rds("RestoreDBClusterFromSnapshot", f"{HERE}:cluster:production", **MARKS),
+    ),
+    "restore a cluster without marking it": (
+        "flow",
+        _rds("RestoreDBClusterFromSnapshot", f"{HERE}:cluster:staging"),
+    ),
+    "restore into another subnet group": (
+        "flow",
+        _rds("RestoreDBClusterFromSnapshot", f"{HERE}:subgrp:public", **MARKS),
+    ),
+    "restore in another Region": (
+        "flow",
+        _rds("RestoreDBClusterFromSnapshot", f"{ELSEWHERE}:cluster:staging", **MARKS),
+    ),
+    "mark a cluster of another name": (
+        "flow",
+        _rds("AddTagsToResource", f"{HERE}:cluster:production", **MARKS),
+    ),
+    "take a mark away": (
+        "flow",
+        _rds("RemoveTagsFromResource", f"{HERE}:cluster:staging", **MARKED),
+    ),
+    "stop a cluster": ("flow", _rds("StopDBCluster", f"{HERE}:cluster:staging", **MARKED)),
+    # snapshots
+    "delete a snapshot that is not ours": (
+        "flow",
+        _rds("DeleteDBClusterSnapshot", f"{HERE}:cluster-snapshot:by-hand"),
+    ),
+    "mark a snapshot that was made by hand": (
+        "flow",
+        _rds("AddTagsToResource", f"{HERE}:cluster-snapshot:by-hand", **MARKS),
+    ),
+    "share a snapshot of the target account": (
+        "flow",
+        _rds("ModifyDBClusterSnapshotAttribute", f"{HERE}:cluster-snapshot:staging-copy", **MARKED),
+    ),
+    "copy a snapshot without marking it": (
+        "flow",
+        _rds("CopyDBClusterSnapshot", f"{HERE}:cluster-snapshot:daily-copy"),
+    ),
+    "copy a snapshot of a third account": (
+        "flow",
+        _rds(
+            "CopyDBClusterSnapshot",
+            f"{stacks.SOURCE_REGION}:{STRANGER}:cluster-snapshot:daily",
+            **MARKS,
+        ),
+    ),
+    "look at another Region": (
+        "flow",
+        _rds(
+            "DescribeDBClusters", f"{ELSEWHERE}:cluster:*", **{"aws:RequestedRegion": "eu-west-1"}
+        ),
+    ),
+    # the source account
+    "assume the source role without its external id": (
+        "flow",
+        Asked("sts:AssumeRole", SOURCE_ROLE),
+    ),
+    "assume the source role with another external id": (
+        "flow",
+        Asked("sts:AssumeRole", SOURCE_ROLE, {"sts:ExternalId": "guessed"}),
+    ),
+    "assume the source role as somebody else": (
+        "worker",
+        Asked("sts:AssumeRole", SOURCE_ROLE, EXTERNAL),
+    ),
+    "assume another role": (
+        "flow",
+        Asked("sts:AssumeRole", f"arn:aws:iam::{stacks.SOURCE_ACCOUNT}:role/admin", EXTERNAL),
+    ),
+    "share another snapshot at the source": (
+        "source",
+        _rds("ModifyDBClusterSnapshotAttribute", f"{SOURCE_HERE}:cluster-snapshot:finance"),
+    ),
+    "delete a snapshot at the source": (
+        "source",
+        _rds("DeleteDBClusterSnapshot", f"{SOURCE_HERE}:cluster-snapshot:daily-backup-1", **MARKED),
+    ),
+    "delete what looks like a copy at the source": (
+        "source",
+        _rds("DeleteDBClusterSnapshot", f"{SOURCE_HERE}:cluster-snapshot:a-share-b"),
+    ),
+    "copy another snapshot at the source": (
+        "source",
+        _rds("CopyDBClusterSnapshot", f"{SOURCE_HERE}:cluster-snapshot:rds:finance-1", **MARKS),
+    ),
+    "delete the source cluster": (
+        "source",
+        _rds("DeleteDBCluster", f"{SOURCE_HERE}:cluster:production", **MARKED),
+    ),
+    "restore at the source": (
+        "source",
+        _rds("RestoreDBClusterFromSnapshot", f"{SOURCE_HERE}:cluster:production", **MARKS),
+    ),
+    "read a secret at the source": (
+        "source",
+        Asked(
+            "secretsmanager:GetSecretValue",
+            f"arn:aws:secretsmanager:{SOURCE_HERE}:secret:aurora-restore/app-AbCdEf",
+        ),
+    ),
+    # secrets and keys
+    "read another secret": ("flow", Asked("secretsmanager:GetSecretValue", _secret("billing/api"))),
+    "read another cluster's master password": (
+        "flow",
+        Asked(
+            "secretsmanager:GetSecretValue",
+            _secret("rds!cluster-1"),
+            {
+                "aws:ResourceTag/aws:rds:primaryDBClusterArn": (
+                    f"arn:aws:rds:{HERE}:cluster:production"
+                )
+            },
+        ),
+    ),
+    "change a secret": (
+        "flow",
+        Asked("secretsmanager:PutSecretValue", _secret("aurora-restore/app")),
+    ),
+    "make a secret without marking it": (
+        "flow",
+        Asked("secretsmanager:CreateSecret", _secret("aurora-restore/new")),
+    ),
+    "use a storage key itself": ("flow", Asked("kms:Decrypt", stacks.CLUSTER_KEY)),
+    "use another key through RDS": ("flow", Asked("kms:Decrypt", OTHER_KEY, VIA_RDS)),
+    "grant a storage key to somebody else": (
+        "flow",
+        Asked(
+            "kms:CreateGrant",
+            stacks.CLUSTER_KEY,
+            {"kms:GranteePrincipal": f"arn:aws:iam::{STRANGER}:root"},
+        ),
+    ),
+    "delete a key": ("flow", Asked("kms:ScheduleKeyDeletion", stacks.STATE_KEY)),
+    # records and announcements
+    "write to another table": (
+        "flow",
+        Asked("dynamodb:UpdateItem", f"arn:aws:dynamodb:{HERE}:table/orders"),
+    ),
+    "delete a record": ("flow", Asked("dynamodb:DeleteItem", TABLE)),
+    "delete the table": ("flow", Asked("dynamodb:DeleteTable", TABLE)),
+    "read another table": (
+        "flow",
+        Asked("dynamodb:Query", f"arn:aws:dynamodb:{HERE}:table/orders"),
+    ),
+    "announce to another topic": (
+        "flow",
+        Asked("sns:Publish", f"arn:aws:sns:{HERE}:billing"),
+    ),
+    "announce as another rule": (
+        "events.amazonaws.com",
+        Asked("sns:Publish", TOPIC, {"aws:SourceArn": RULE + "-2"}),
+    ),
+    "announce as another account's alarm": (
+        "cloudwatch.amazonaws.com",
+        Asked(
+            "sns:Publish",
+            TOPIC,
+            {
+                "aws:SourceAccount": STRANGER,
+                "aws:SourceArn": f"arn:aws:cloudwatch:us-west-2:{STRANGER}:alarm:aurora-restore-x",
+            },
+        ),
+    ),
+    "announce in clear": (
+        "events.amazonaws.com",
+        Asked("sns:Publish", TOPIC, {"aws:SourceArn": RULE, "aws:SecureTransport": "false"}),
+    ),
+    "use the key for another account's rule": (
+        "events.amazonaws.com",
+        Asked("kms:Decrypt", stacks.STATE_KEY, {"aws:SourceAccount": STRANGER}),
+    ),
+    # files and logins
+    "read whatever version a file has now": (
+        "flow",
+        Asked("s3:GetObject", "arn:aws:s3:::refresh-files/staging/after.sql"),
+    ),
+    "read another file": (
+        "flow",
+        Asked("s3:GetObjectVersion", "arn:aws:s3:::refresh-files/prod/after.sql"),
+    ),
+    "write a file": ("flow", Asked("s3:PutObject", "arn:aws:s3:::refresh-files/staging/after.sql")),
+    "log in as another user": (
+        "flow",
+        Asked("rds-db:connect", f"arn:aws:rds-db:{HERE}:dbuser:cluster-ABCDEFGH/postgres"),
+    ),
+    # roles
+    "pass another role on to RDS": (
+        "flow",
+        Asked(
+            "iam:PassRole",
+            f"arn:aws:iam::{stacks.TARGET_ACCOUNT}:role/admin",
+            {"iam:PassedToService": "rds.amazonaws.com"},
+        ),
+    ),
+    "pass the database's role on to another service": (
+        "flow",
+        Asked(
+            "iam:PassRole",
+            stacks.TARGET_PARAMETERS["DatabaseRoleArns"],
+            {"iam:PassedToService": "lambda.amazonaws.com"},
+        ),
+    ),
+    "run a task under another role": (
+        "worker",
+        Asked("iam:PassRole", f"arn:aws:iam::{stacks.TARGET_ACCOUNT}:role/admin", TO_TASKS),
+    ),
+    "pass the flow's role on to another service": (
+        "worker",
+        Asked("iam:PassRole", TASK_ROLE, {"iam:PassedToService": "lambda.amazonaws.com"}),
+    ),
+    "run a task in another cluster": (
+        "worker",
+        Asked("ecs:RunTask", FAMILY, {"ecs:cluster": CLUSTER + "-2"}),
+    ),
+    "open a shell in the worker": ("worker", Asked("ssmmessages:OpenDataChannel", "*", IN_REGION)),
+    "read another log": (
+        "worker",
+        Asked("logs:GetLogEvents", f"arn:aws:logs:{HERE}:log-group:/ecs/other:log-stream:a"),
+    ),
+    "pull another image": (
+        "execution",
+        Asked("ecr:BatchGetImage", f"arn:aws:ecr:{HERE}:repository/other"),
+    ),
+    "read a password while starting": (
+        "execution",
+        Asked("secretsmanager:GetSecretValue", _secret("aurora-restore/app")),
+    ),
+    "take the flow's role as another account's task": (
+        "ecs-tasks.amazonaws.com",
+        Asked(
+            "sts:AssumeRole",
+            TASK_ROLE,
+            {
+                "aws:SourceAccount": STRANGER,
+                "aws:SourceArn": f"arn:aws:ecs:us-west-2:{STRANGER}:task/a/b",
+            },
+        ),
+    ),
+    "take the flow's role as another service": (
+        "lambda.amazonaws.com",
+        Asked("sts:AssumeRole", TASK_ROLE, FROM_HERE),
+    ),
+    "take the execution role as another Region's task": (
+        "ecs-tasks.amazonaws.com",
+        Asked(
+            "sts:AssumeRole",
+            EXECUTION_ROLE,
+            FROM_HERE | {"aws:SourceArn": f"arn:aws:ecs:{ELSEWHERE}:task/a/b"},
+        ),
+    ),
+}

@@ -1,0 +1,140 @@
+"""The independent judge of policies: npm's @cloud-copilot/iam-simulate, for development only."""
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+HERE = Path(__file__).resolve().parent / "node"
+CACHE = Path(__file__).resolve().parents[2] / ".iam-simulate"
+
+Allowed = "Allowed"
+
+
+@dataclass(frozen=True)
+class Document:
+    """A policy: of an identity, its permissions boundary, or of a resource."""
+
+    kind: Literal["identity", "boundary", "resource"]
+    policy: Mapping[str, Any]
+
+    @property
+    def statements(self) -> list[str]:
+        """The names of its statements."""
+        return [
+            each.get("Sid", f"statement {number}")
+            for number, each in enumerate(self.policy["Statement"])
+        ]
+
+
+@dataclass(frozen=True)
+class Question:
+    """May `principal` do this? `documents` are the names of the policies that decide."""
+
+    principal: str
+    action: str
+    resource: str
+    account: str
+    documents: tuple[str, ...]
+    context: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        context = ", ".join(f"{name}={value}" for name, value in sorted(self.context.items()))
+        return f"{self.principal.split(':')[-1]}: {self.action} on {self.resource} ({context})"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer to each question; of each statement the question that needs it, if any does."""
+
+    answers: list[str]
+    needed: dict[tuple[str, str], Question | None]
+
+
+def simulator() -> Path:
+    """Return the folder where the judge is installed; installs it there once.
+
+    Skips the test, and says so, where Node.js or npm is missing or cannot install it.
+    """
+    npm = shutil.which("npm")
+    if shutil.which("node") is None or npm is None:
+        pytest.skip("Node.js with npm is needed to judge the policies: node or npm is missing")
+    CACHE.mkdir(exist_ok=True)
+    wanted = (HERE / "package-lock.json").read_text()
+    with (CACHE / "installed-lock.json").open("a+") as installed:
+        fcntl.flock(installed, fcntl.LOCK_EX)  # two workers may come here at once
+        installed.seek(0)
+        if installed.read() != wanted:
+            for name in ("package.json", "package-lock.json"):
+                shutil.copy(HERE / name, CACHE / name)
+            done = subprocess.run(  # noqa: S603
+                [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"],
+                cwd=CACHE,
+                check=False,
+                timeout=150,
+            )
+            if done.returncode != 0:
+                if os.environ.get("CI"):
+                    raise AssertionError("npm could not install the judge of the policies")
+                pytest.skip("npm could not install the judge of the policies: is it reachable?")
+            installed.truncate(0)
+            installed.write(wanted)
+    return CACHE
+
+
+def judge(
+    documents: Mapping[str, Document],
+    questions: Sequence[Question],
+    removed_from: Sequence[str] = (),
+) -> Verdict:
+    """Return whether each question is allowed, and what each statement of `removed_from` is for.
+
+    A statement is needed if without it one of the questions is no longer allowed.
+    """
+    folder = simulator()
+    program = (HERE / "judge.mjs").read_text()
+    removals = [
+        (name, number) for name in removed_from for number in range(len(documents[name].statements))
+    ]
+    asked = {
+        "documents": {
+            name: {"kind": each.kind, "policy": each.policy} for name, each in documents.items()
+        },
+        "questions": [
+            {
+                "principal": each.principal,
+                "action": each.action,
+                "resource": each.resource,
+                "account": each.account,
+                "context": dict(each.context),
+                "documents": each.documents,
+            }
+            for each in questions
+        ],
+        "removals": removals,
+    }
+    done = subprocess.run(  # noqa: S603
+        # As a text, so that Node.js looks for the package where it was installed.
+        [str(shutil.which("node")), "--input-type=module", "--eval", program],
+        cwd=folder,
+        input=json.dumps(asked),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=150,
+    )
+    if done.returncode != 0:
+        raise AssertionError(done.stderr)
+    answer = json.loads(done.stdout)
+    needed = {
+        (name, documents[name].statements[number]): questions[index] if index >= 0 else None
+        for (name, number), index in zip(removals, answer["needed"], strict=True)
+    }
+    return Verdict(answer["answers"], needed)

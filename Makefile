@@ -47,8 +47,8 @@ test: $(READY)
 
 proof: $(READY)
 	@echo 'Running the long evidence: every fault, ending, death, rivalry and outage ...'
-	@SANDBOX_SPEED=20000 $(BIN)/python -m pytest -m '' -q tests/proof tests/infra tests/flow/test_way_back.py tests/integration/test_fault_matrix.py
-	@$(BIN)/python -m pytest -m long -q tests/unit tests/integration tests/flow --ignore=tests/flow/test_way_back.py --ignore=tests/integration/test_fault_matrix.py
+	@SANDBOX_SPEED=20000 $(BIN)/python -m pytest -m '' -n 3 -q tests/proof tests/infra tests/flow/test_way_back.py tests/integration/test_fault_matrix.py
+	@$(BIN)/python -m pytest -m long -n 3 -q tests/unit tests/integration tests/flow --ignore=tests/flow/test_way_back.py --ignore=tests/integration/test_fault_matrix.py
 
 check: $(READY)
 	@$(BIN)/ruff format --check .

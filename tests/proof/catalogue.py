@@ -475,7 +475,7 @@ DATABASE_FAULTS = [
         "roles.0.acess: unknown field",
         b"roles:\n- {name: app, acess: read_only}\n",
     ),
-    bad_role_file("role file that is no YAML", "role-file", "line 2", b"roles:\n- {name: app\n"),
+    bad_role_file("role file that is no YAML", "role-file", "line 3", b"roles:\n- {name: app\n"),
     bad_role_file(
         "role file with one name twice",
         "roles",

@@ -313,6 +313,7 @@ def make_cluster(aws: Sandbox, cluster_id: str, **options: object) -> None:
         DBClusterIdentifier=cluster_id,
         DBInstanceClass=aws.facts["instance_class"],
         Engine="aurora-postgresql",
+        Tags=[{"Key": "aurora-restore:managed", "Value": "true"}],
     )
     aws.advance(3600)
 

@@ -1,7 +1,7 @@
 """The table of AWS's errors: complete by AWS's own model, both spellings, two meanings."""
 
-import ast
 import inspect
+import re
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,12 @@ def shapes(operation: str) -> list[Any]:
 
 def called() -> set[str]:
     """Return the RDS operations of the library's source: methods, and names given to paginators."""
-    methods, found = RDS.meta.method_to_api_mapping, set()
+    methods: dict[str, str] = RDS.meta.method_to_api_mapping
+    found: set[str] = set()
     for file in Path(aurora_restore.__file__).parent.rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text())):
-            name = getattr(node, "attr", None) or getattr(node, "value", None)
-            if isinstance(name, str) and name in methods:
-                found.add(methods[name])
+        # An attribute, or a text alone in its quotes.
+        words = re.findall(r"""\.(\w+)|["'](\w+)["']""", file.read_text())
+        found |= {methods[name] for pair in words for name in pair if name in methods}
     return found
 
 

@@ -1,5 +1,6 @@
 """Runs that restore beside the old cluster and exchange the names."""
 
+import pytest
 from safety import open_endpoints
 
 from aurora_restore.details import Step, steps_of
@@ -64,6 +65,7 @@ def test_the_old_cluster_serves_until_the_names_are_exchanged(refresh, aws: Sand
     assert list(open_endpoints(run.events, aws.facts["target_account"])) == led_to[1:]
 
 
+@pytest.mark.long
 def test_two_swaps_leave_one_cluster(refresh, aws: Sandbox):
     """
     What a swap has made is replaced by the next one, whose instances have names of their own.
@@ -92,6 +94,7 @@ def test_a_swap_of_two_identifiers_renames_nothing(refresh, aws: Sandbox):
     assert run.items[Step.RESTORE_SNAPSHOT]["details"]["new_cluster_id"] == "fresh"
 
 
+@pytest.mark.long
 def test_a_kept_cluster_is_deleted_by_a_later_refresh(refresh, aws: Sandbox):
     """
     It stays under another name, after its final snapshot, until its time is over.

@@ -110,6 +110,7 @@ def test_run_waits_for_its_lease(aws: Sandbox, runner: Runner) -> None:
     assert told_at_last(aws) == ["op-001-success"]
 
 
+@pytest.mark.long
 def test_operation_goes_on_once_the_table_is_back(aws: Sandbox, runner: Runner) -> None:
     """
     DynamoDB stays away when the old cluster is deleted: the run fails, and says so without records;

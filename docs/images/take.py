@@ -9,11 +9,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import httpx
 from playwright.sync_api import Page, sync_playwright
 
-from demo.facts import deployment_values, request, settings
+from demo.facts import deployment_values, request, safe_data, settings
 from demo.stack import REPOSITORY, PrefectStack, prefect_command
 from sandbox import Sandbox
 
@@ -39,7 +40,7 @@ def main() -> int:
         prefect.wait_until_ready()
         prefect.start_worker()
         prefect.deploy()
-        wish = json.dumps(request(aws))
+        wish = json.dumps(request(aws, **safe_data()))
         subprocess.run(  # noqa: S603
             prefect_command(
                 *("deployment", "run", "restore-aurora-cluster/refresh", "--watch"),
@@ -64,7 +65,36 @@ def main() -> int:
             page.goto(f"{prefect.url}/deployments/deployment/{deployment['id']}/run")
             shoot(page, "form")
             browser.close()
+    through_the_ecs_worker()
     return 0
+
+
+def through_the_ecs_worker() -> None:
+    """Take the picture of a run that the real ECS worker has started in the sandbox's ECS."""
+    sys.path.insert(0, str(REPOSITORY / "tests" / "flow"))
+    from ecs_site import Site, open_for_runs, wait_until  # noqa: PLC0415
+    from image_steps import build  # noqa: PLC0415
+
+    with (
+        TemporaryDirectory() as folder,
+        Sandbox(speed=120, lasting_sessions=True) as aws,
+        PrefectStack({}) as prefect,
+    ):
+        prefect.start_server()
+        prefect.wait_until_ready()
+        site = Site(aws, prefect)
+        home = Path(folder) / "worker"
+        home.mkdir()
+        image = build(Path(folder) / "image")
+        with open_for_runs(site, image, home):
+            run = site.start("picture")
+            wait_until(lambda: site.state(run) == "Completed", "the run", 300)
+            with sync_playwright() as playwright:
+                browser = playwright.chromium.launch(executable_path=BROWSER, args=QUIET)
+                page = browser.new_page(viewport={"width": 1200, "height": 860})
+                page.goto(f"{prefect.url}/runs/flow-run/{run}")
+                shoot(page, "worker")
+                browser.close()
 
 
 def shoot(page: Page, name: str) -> None:

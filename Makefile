@@ -17,7 +17,7 @@ help:
 	@echo 'make plan         what such a refresh would do: aurora-restore plan on the sandbox'
 	@echo '                    MODE=swap, FAIL="secret-denied class-withdrawn quota"'
 	@echo 'make test         set up, then run the tests'
-	@echo 'make proof        set up, then run the long evidence (half an hour or so)'
+	@echo 'make proof        set up, then run the long evidence (half an hour at most)'
 	@echo 'make proof-deployed   the same for what is deployed: ECS worker, image, twenty targets at once'
 	@echo 'make check        ruff and mypy'
 	@echo 'make lint         the linters of what is deployed: CloudFormation, image, workflows'

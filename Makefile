@@ -43,7 +43,7 @@ plan: $(READY)
 	@$(BIN)/python -m demo.plan $(if $(MODE),--mode $(MODE)) $(if $(FAIL),--fail $(FAIL))
 
 test: $(READY)
-	@echo 'Running the tests: three workers, each with a sandbox and a Prefect server of its own ...'
+	@echo 'Running the tests: two workers, each with a sandbox and a Prefect server of its own ...'
 	@$(BIN)/python -m pytest
 
 DEPLOYED := tests/flow/test_ecs_worker.py tests/flow/test_fleet.py tests/flow/test_image.py

@@ -12,7 +12,7 @@ from aurora_restore.access import apply, catalogue, logins, reading, trying
 from aurora_restore.access.declared import DatabaseRole, Declared
 from aurora_restore.access.execution import told
 from aurora_restore.demands import Assertion, Script
-from aurora_restore.errors import DatabaseSetupError
+from aurora_restore.errors import RestoreError
 from aurora_restore.evidence import Database, Held, ScriptRun, Tried
 from aurora_restore.files import TextFile
 from aurora_restore.postgres import Endpoint, connected
@@ -105,7 +105,7 @@ def hand_over(server: Server, wanted: Wanted, credentials: Credentials) -> Hande
         held = assertions.prove(server.enter, wanted.verify)
         _apply(server, wanted, credentials, open_logins=True)
         tried = try_logins(server, wanted.declared, credentials)
-    except DatabaseSetupError:
+    except RestoreError:
         with server.enter() as database:
             logins.close(database)
         raise

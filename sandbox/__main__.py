@@ -107,6 +107,7 @@ class Run:
             threading.Thread(target=self._end_with_parent, daemon=True).start()
         while not self._ended.wait(IDLE_SECONDS):
             pass
+        silence_libraries()
         if self._process is not None:
             self._process.agent.close()
         self._host.close()
@@ -155,6 +156,15 @@ class Run:
         """End when standard input closes: the parent holds its other end."""
         sys.stdin.buffer.read()
         self._ended.set()
+
+
+def silence_libraries() -> None:
+    """Keep standard error for Python alone.
+
+    A server that is stopped while somebody connects to it says so, and libpq prints that by itself.
+    """
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def list_failures() -> int:

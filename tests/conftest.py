@@ -1,6 +1,7 @@
 """One sandbox for all tests of a run, pristine for each test that asks for it."""
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,9 @@ from sandbox import Sandbox
 
 # AWS seconds per second: an hour is over in 1.2 s; in the long proofs it takes no time at all.
 SPEED = float(os.environ.get("SANDBOX_SPEED", "3000"))
+
+# A shell starts what runs in its background deaf to Ctrl-C, and its children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

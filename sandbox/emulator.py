@@ -4,6 +4,7 @@ import copy
 import copyreg
 import gc
 import io
+import json
 import os
 import threading
 from collections.abc import Iterable
@@ -15,7 +16,11 @@ os.environ.setdefault("MOTO_DISABLE_GLOBAL_CORS", "true")  # costs time, serves 
 
 from flask import Flask
 from moto.core.base_backend import BackendDict
+from moto.core.common_types import TYPE_RESPONSE
 from moto.core.model_instances import reset_model_data
+from moto.core.responses import ActionResult, BaseResponse
+from moto.dynamodb.models.dynamo_type import DynamoType
+from moto.dynamodb.responses import DynamoHandler
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.test import run_wsgi_app
 
@@ -32,6 +37,18 @@ ACCOUNT_HEADER = "HTTP_X_MOTO_ACCOUNT_ID"
 copyreg.pickle(type(threading.Lock()), lambda _: (threading.Lock, ()))
 copyreg.pickle(type(threading.RLock()), lambda _: (threading.RLock, ()))
 copyreg.pickle(threading.Condition, lambda _: (threading.Condition, ()))
+
+
+def _items_at_once(handler: BaseResponse, result: ActionResult) -> TYPE_RESPONSE:
+    """Write a result with items as JSON: moto looks each attribute up in the service's model."""
+    if not (isinstance(result.result, dict) and "Items" in result.result):
+        return _one_by_one(handler, result)
+    headers = {"Content-Type": "application/x-amz-json-1.0"} | handler.response_headers
+    return 200, headers, json.dumps(result.result, default=DynamoType.to_json)
+
+
+_one_by_one = DynamoHandler.serialized
+DynamoHandler.serialized = _items_at_once  # type: ignore[assignment, method-assign]
 
 
 class Emulator:

@@ -12,7 +12,12 @@ from uuid import uuid4
 import clients
 import psutil
 import pytest
-from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
+from prefect.settings import (
+    PREFECT_API_URL,
+    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+    PREFECT_LOGGING_TO_API_ENABLED,
+    temporary_settings,
+)
 from safety import unsafe_moments
 
 from aurora_restore import endings
@@ -22,6 +27,7 @@ from demo.facts import deployment_values, request, settings
 from demo.stack import PrefectStack
 from flows.restore import restore_aurora_cluster
 from sandbox import Sandbox
+from tests.flow.image_steps import Image, build
 
 POLLS = {
     f"AURORA_RESTORE_{wait}_POLL__{name}": value
@@ -36,10 +42,22 @@ QUICK = {
 }
 
 
+RUN_HERE = {
+    PREFECT_LOGGING_TO_API_ENABLED: False,
+    PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,  # its thread sleeps a second before it ends
+}
+
+
 @pytest.fixture(scope="session")
 def sandbox(quick_sandbox: Sandbox) -> Sandbox:
     """The quick one: these are whole runs."""
     return quick_sandbox
+
+
+@pytest.fixture(scope="session")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
+    """The image's own Python and code: the Dockerfile's steps in a folder, and its ENV."""
+    return build(tmp_path_factory.mktemp("image"))
 
 
 @pytest.fixture
@@ -104,7 +122,7 @@ def refresh(aws: Sandbox, account: None, prefect: PrefectStack) -> Callable[...,
         operation_id: str = "op-001", api_url: str = f"{prefect.url}/api", **wishes: Any
     ) -> Run:
         error = None
-        with temporary_settings({PREFECT_API_URL: api_url, PREFECT_LOGGING_TO_API_ENABLED: False}):
+        with temporary_settings(RUN_HERE | {PREFECT_API_URL: api_url}):
             try:
                 restore_aurora_cluster(request(aws, operation_id=operation_id, **wishes))
             except Exception as failed:  # noqa: BLE001 - the test looks at it

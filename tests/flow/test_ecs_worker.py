@@ -28,7 +28,7 @@ from ecs_site import (
     open_for_runs,
     wait_until,
 )
-from image_steps import Image, build
+from image_steps import Image
 from limits import are_possible, limits
 from test_worker import announced, head, statuses
 
@@ -38,7 +38,7 @@ from demo.stack import REPOSITORY, PrefectStack
 from sandbox import Sandbox
 from tests.conftest import SPEED
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 
 QUICK = {"AURORA_RESTORE_LEASE_SECONDS": "15", "AURORA_RESTORE_LOST_AFTER": "0"}
 HOLD = 600 * SPEED  # AWS seconds: longer than any of these tests looks on
@@ -48,12 +48,6 @@ STEPS = {
     Step.DELETE_CLUSTER: {"INSTANCE_DELETE": HOLD},
     Step.CHECK_RESTORE_STATUS: {"CLUSTER_RESTORE": HOLD},
 }
-
-
-@pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
-    """The image's own Python and code, installed by the Dockerfile's steps."""
-    return build(tmp_path_factory.mktemp("image"))
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +141,7 @@ def test_whole_way(site: Site, aws: Sandbox, operation: str) -> None:
     defined(site)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not are_possible(), reason="no control groups: nothing can be limited here")
 def test_fits_the_smallest_task(
     site: Site, aws: Sandbox, operation: str, capsys: pytest.CaptureFixture[str]
@@ -223,6 +218,7 @@ def defined(site: Site) -> None:
     assert AUTH[1] not in str(made)
 
 
+@pytest.mark.long
 def test_task_sees_nothing_of_this_process(site: Site, aws: Sandbox, operation: str) -> None:
     """
     A task's environment is what image, definition, worker and ECS give it, name by name.
@@ -241,6 +237,7 @@ def test_task_sees_nothing_of_this_process(site: Site, aws: Sandbox, operation: 
     wait_until(lambda: is_done(aws, operation), "the operation")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("step", STEPS)
 def test_ending_stopped(site: Site, aws: Sandbox, operation: str, step: Step) -> None:
     """
@@ -270,6 +267,7 @@ def test_ending_stopped(site: Site, aws: Sandbox, operation: str, step: Step) ->
     assert announced(aws, operation)["metadata"]["additionalContext"]["result"] == "SUCCESS"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("step", STEPS)
 def test_ending_cancelled(site: Site, aws: Sandbox, operation: str, step: Step) -> None:
     """
@@ -294,6 +292,7 @@ def test_ending_cancelled(site: Site, aws: Sandbox, operation: str, step: Step) 
     assert is_done(aws, operation)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("step", STEPS)
 def test_ending_killed(site: Site, aws: Sandbox, operation: str, step: Step) -> None:
     """
@@ -315,6 +314,7 @@ def test_ending_killed(site: Site, aws: Sandbox, operation: str, step: Step) -> 
     wait_until(lambda: is_done(aws, operation), "the operation")
 
 
+@pytest.mark.long
 def test_ending_never_started(site: Site, aws: Sandbox, operation: str) -> None:
     """
     A task whose image is not there: the run is Crashed with ECS's reason, and nothing was begun.
@@ -335,6 +335,7 @@ def test_ending_never_started(site: Site, aws: Sandbox, operation: str) -> None:
     assert aws.items(operation) == []
 
 
+@pytest.mark.long
 def test_doctor_finds_nothing_missing(site: Site, aws: Sandbox) -> None:
     """
     With the pool, the deployments, the worker and a protected table, all is there.
@@ -377,6 +378,7 @@ def doctor(site: Site) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.long
 def test_restore_from_ci_ends_as_its_operation(site: Site, aws: Sandbox, operation: str) -> None:
     """
     What restore.yml runs: 0 for an operation that succeeds, 1 for one that does not.
@@ -402,6 +404,7 @@ def from_ci(site: Site, override: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["image", "command", "task_role_arn", "execution_role_arn", "env"])
 def test_run_cannot_change_its_task(site: Site, aws: Sandbox, name: str) -> None:
     """

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from ecs_site import AUTH, Site, open_for_runs, quietly
-from image_steps import build
+from image_steps import Image
 from test_worker import head
 
 from demo.facts import request
@@ -135,7 +135,11 @@ def server_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def site(
-    tmp_path_factory: pytest.TempPathFactory, postgres: int, redis: int, server_python: Path
+    tmp_path_factory: pytest.TempPathFactory,
+    image: Image,
+    postgres: int,
+    redis: int,
+    server_python: Path,
 ) -> Iterator[Site]:
     """An account with an ECS pool, Prefect in the layout for many."""
     word = ":".join(AUTH)
@@ -153,7 +157,6 @@ def site(
         "PREFECT_REDIS_MESSAGING_HOST": "127.0.0.1",
         "PREFECT_REDIS_MESSAGING_PORT": str(redis),
     }
-    image = build(tmp_path_factory.mktemp("image"))
     stack = ScaledStack(environment, server_python)
     with Sandbox(speed=SPEED, lasting_sessions=True) as aws, stack as prefect:
         prefect.start_server()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from image_steps import Image, build
+from image_steps import DOCKERFILE, Image, instructions
 from test_worker import head, statuses, wait_until
 
 from aurora_restore.details import Step
@@ -20,7 +20,7 @@ from demo.facts import deployment_values, request, settings
 from demo.stack import REPOSITORY, PrefectStack
 from sandbox import Sandbox
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(900)
 
 TOOLS = ("buildah", "mmdebstrap")
 PACKAGES = "python3,python3-venv,ca-certificates"
@@ -28,12 +28,6 @@ HOST_FILES = ("/etc/ssl/certs", "/etc/pip.conf", "/etc/xdg/pip", "/opt/wheels")
 BASE, NAME = "localhost/base", "localhost/aurora-restore"
 IMPORTS = "import flows.restore, flows.watchdog, psycopg2, boto3, prefect; print('imported')"
 BUILDAH = {"BUILDAH_ISOLATION": "chroot"}
-
-
-@pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
-    """The first stage's steps in a folder, and the second one's ENV."""
-    return build(tmp_path_factory.mktemp("image"))
 
 
 def run_in(image: Image, *command: str, **more: str) -> str:
@@ -184,8 +178,6 @@ def inside(root: Path, command: Sequence[str], environment: dict[str, str]) -> l
 @pytest.fixture(scope="module")
 def environment() -> dict[str, str]:
     """The image's ENV, as it is in the image."""
-    from image_steps import DOCKERFILE, instructions  # noqa: PLC0415
-
     found: dict[str, str] = {}
     for word, rest in instructions(DOCKERFILE.read_text()):
         if word == "ENV":
@@ -193,6 +185,7 @@ def environment() -> dict[str, str]:
     return found
 
 
+@pytest.mark.long
 def test_image_runs_locked_down(
     built: Path, environment: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -232,6 +225,7 @@ def _size(root: Path, below: str = ".") -> float:
     return int(said.stdout.split()[0]) / 2**20
 
 
+@pytest.mark.long
 def test_image_has_no_compiler(built: Path) -> None:
     """
     Nothing that builds or installs is in it, nor a file that everybody may write.
@@ -267,6 +261,7 @@ def server(aws: Sandbox) -> Iterator[PrefectStack]:
         yield stack
 
 
+@pytest.mark.long
 def test_run_in_the_image_is_stopped_and_goes_on(
     built: Path, environment: dict[str, str], aws: Sandbox, server: PrefectStack
 ) -> None:

@@ -122,6 +122,7 @@ def run(wish: dict[str, Any]) -> dict[str, Any]:
     from prefect.settings import (  # noqa: PLC0415
         PREFECT_API_URL,
         PREFECT_CLIENT_MAX_RETRIES,
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
         PREFECT_LOGGING_LEVEL,
         PREFECT_LOGGING_TO_API_ENABLED,
         temporary_settings,
@@ -142,6 +143,7 @@ def run(wish: dict[str, Any]) -> dict[str, Any]:
         {
             PREFECT_API_URL: wish["api_url"],
             PREFECT_CLIENT_MAX_RETRIES: wish["api_retries"],
+            PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,  # its thread sleeps a second before it ends
             PREFECT_LOGGING_TO_API_ENABLED: False,
             PREFECT_LOGGING_LEVEL: "ERROR",
         }

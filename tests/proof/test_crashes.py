@@ -148,7 +148,7 @@ def undisturbed(aws: Sandbox, runner: Runner, scenario: Scenario) -> tuple[World
     return world, run["changes"]
 
 
-STRIDE = 3  # points of all kinds, so that a storm meets each kind and does not take all night
+STRIDE = 5  # points of all kinds, so that a storm meets each kind and does not take all night
 PARTS = 4  # so that two workers have something to share; the first part is the sample
 
 

@@ -28,9 +28,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Entry:
-    """A step's permission to act: when its wait began, and what it found if it is done already."""
+    """A step's permission to act: when its wait began, and what it found if it is done already.
+
+    `plan` is the one in force: the details in hand were made before another was kept.
+    """
 
     started_at: datetime
+    plan: Plan | None = None
     done: StepRecord | None = None
     percent: int | None = None
 
@@ -177,16 +181,18 @@ def enter(records: RecordStore, known: Details, step: Step) -> Entry:
     if known.step is not None and not operation.succeeded(known.step):
         logger.warning("The record of %s was missing and is written now", known.step)
         records.succeed(known)
+    noted = operation.note("plan")
+    plan = None if noted is None else Plan.model_validate(noted)
     own = operation.steps.get(step)
     fence = leases.fence_of(known.operation_id) or 0
     if own is not None and own.status == "SUCCESS":
-        return Entry(own.started_at or datetime.now(UTC), own)
+        return Entry(own.started_at or datetime.now(UTC), done=own)
     # A wait that another run began lasts anew: that run may have been gone for days.
     of_this_run = own is not None and own.status == "IN_PROGRESS" and own.fence >= fence
     if own is None or not of_this_run or own.started_at is None:
         records.start(known.operation_id, step, known.facts())
-        return Entry(datetime.now(UTC))
-    return Entry(own.started_at, percent=own.percent)
+        return Entry(datetime.now(UTC), plan)
+    return Entry(own.started_at, plan, percent=own.percent)
 
 
 def is_of_earlier_run(operation_id: str, step: Step) -> bool:

@@ -1,7 +1,10 @@
 """The snapshot's steps: check, copy, wait for the copy, archive it."""
 
+from typing import TypeVar
+
 from aurora_restore import ledger, preflight
 from aurora_restore.details import (
+    Between,
     CopyAvailable,
     CopyStarted,
     OperationBegun,
@@ -12,8 +15,12 @@ from aurora_restore.details import (
 )
 from aurora_restore.plan import require_agreed
 from aurora_restore.rds import archiving, copying, deleting, tags
+from aurora_restore.rds.hopping import SharedNoMore
+from aurora_restore.rds.snapshots import Snapshot
 from aurora_restore.sessions import rds_clients, target_client
 from tasks.step import step
+
+P = TypeVar("P", bound=Between)
 
 
 @step(Step.CHECK_SNAPSHOT)
@@ -40,8 +47,7 @@ def check_snapshot(begun: OperationBegun) -> SnapshotFound:
 @step(Step.COPY_SNAPSHOT)
 def copy_snapshot(found: SnapshotFound) -> CopyStarted:
     """Return once a copy in the target account and Region is requested."""
-    marks = tags.marks(found.operation_id, found.plan.target_cluster_id)
-    copy = copying.follow(found.plan.route, rds_clients(found.request), marks)
+    found, copy = _follow(found)
     return found.then(
         CopyStarted,
         source_snapshot=found.snapshot_name,
@@ -54,14 +60,13 @@ def copy_snapshot(found: SnapshotFound) -> CopyStarted:
 @step(Step.CHECK_COPY_STATUS)
 def check_copy_status(started: CopyStarted) -> CopyAvailable:
     """Return once the copy is available, and what was needed only for it is taken back."""
-    rds, clients = target_client("rds", started.target_region), rds_clients(started.request)
-    marks = tags.marks(started.operation_id, started.plan.target_cluster_id)
     copy_id = started.copy_snapshot_id
     if ledger.is_of_earlier_run(started.operation_id, Step.COPY_SNAPSHOT):
         # One that failed may have been removed since, as its error asks for: then it is made anew.
-        copy_id = copying.follow(started.plan.route, clients, marks).id
-    copy = copying.require_copied(rds, copy_id)
-    copying.tidy(started.plan.route, clients, marks)
+        started, copy = _follow(started)
+        copy_id = copy.id
+    copy = copying.require_copied(target_client("rds", started.target_region), copy_id)
+    copying.tidy(started.plan.route, rds_clients(started.request), _marks(started))
     return started.then(
         CopyAvailable,
         target_snapshot=copy.id,
@@ -69,6 +74,22 @@ def check_copy_status(started: CopyStarted) -> CopyAvailable:
         copy_status=copy.status,
         snapshot_arn=copy.arn,
     )
+
+
+def _follow(planned: P) -> tuple[P, Snapshot]:
+    """Return the copy, and the plan in force: one that shares anew is kept before it does."""
+    clients, marks = rds_clients(planned.request), _marks(planned)
+    try:
+        return planned, copying.follow(planned.plan.route, clients, marks)
+    except SharedNoMore:
+        plan = planned.plan.model_copy(update={"route": planned.plan.route.sharing_anew()})
+    ledger.keep_plan(planned.operation_id, plan)
+    anew = planned.then(type(planned), plan=plan)
+    return anew, copying.follow(plan.route, clients, marks)
+
+
+def _marks(planned: Between) -> dict[str, str]:
+    return tags.marks(planned.operation_id, planned.plan.target_cluster_id)
 
 
 @step(Step.ARCHIVE_SNAPSHOT)

@@ -40,6 +40,8 @@ def step(name: Step) -> Callable[[Callable[[B], A]], Task[[B], A]]:
             entry = enter(records, before, name)
             if entry.done is not None:
                 return before.then(after, **entry.done.details)
+            if entry.plan is not None:
+                before = before.then(type(before), plan=entry.plan)
             try:
                 return _attempt(function, before)
             except NotReady as waiting:

@@ -35,6 +35,8 @@ def follow(route: Route, client_of: ClientOf, marks: dict[str, str]) -> Snapshot
         Refused: a name is somebody else's, a quota is used up, a key cannot be used, or AWS
             refuses the single step and the route knows no other way.
         EndedBadly: an intermediate copy failed.
+        SharedNoMore: the snapshot is not shared any more. `Route.sharing_anew` is the way then, to
+            be kept before it is gone: what we share is taken back by it.
     """
     last, operation_id = route.hops[-1], marks[tags.OPERATION]
     copy = find_own(last, client_of, operation_id)
@@ -102,7 +104,7 @@ def tidy(route: Route, client_of: ClientOf, marks: dict[str, str]) -> list[str]:
     for hop in {hop.source_arn: hop for hop in hops if hop.withdraw}.values():
         if hop.source_arn in busy:
             held.append(hop.source_name)
-        else:
+        elif hop.source_name not in removed:
             source = client_of(hop.source_account, hop.source_region)
             withdraw(source, hop.source_name, hop.account)
     if held:

@@ -9,7 +9,7 @@ from aurora_restore.errors import NotReady, Refused, aws_code
 from aurora_restore.faults import Act, looking_again, verdict
 from aurora_restore.rds import tags
 from aurora_restore.rds.route import Hop
-from aurora_restore.rds.sharing import ensure_shared
+from aurora_restore.rds.sharing import ensure_shared, is_shared
 from aurora_restore.rds.snapshots import Snapshot, find_snapshot
 
 if TYPE_CHECKING:
@@ -21,6 +21,10 @@ ClientOf = Callable[[str, str], "RDSClient"]
 
 class SingleStepRefused(Exception):
     """AWS does not copy across account and Region at once."""
+
+
+class SharedNoMore(Exception):
+    """Somebody else had shared the source, and has taken that back: `Route.sharing_anew`."""
 
 
 def find_own(hop: Hop, client_of: ClientOf, operation_id: str) -> Snapshot | None:
@@ -45,6 +49,7 @@ def ensure_requested(hop: Hop, client_of: ClientOf, marks: dict[str, str]) -> Sn
         NotReady: five copies into the Region are in flight, or the source is busy.
         Refused: every name is somebody else's, a quota is used up, or a key cannot be used.
         SingleStepRefused: it is across account and Region, and AWS does not do that at once.
+        SharedNoMore: whoever had shared the source has taken that back.
 
     Source: RDS API, CopyDBClusterSnapshot.
     """
@@ -62,9 +67,7 @@ def ensure_requested(hop: Hop, client_of: ClientOf, marks: dict[str, str]) -> Sn
             if tags.INTERMEDIATE in marks
             else "Delete it, or give another target_snapshot.",
         )
-    shared_now = hop.share and ensure_shared(
-        client_of(hop.source_account, hop.source_region), hop.source_name, hop.account
-    )
+    shared_now = hop.share and _ensure_shared(hop, client_of)
     try:
         with looking_again(f"cluster snapshot {free}", "it cannot be made yet"):
             return _request(rds, hop, free, marks)
@@ -73,6 +76,16 @@ def ensure_requested(hop: Hop, client_of: ClientOf, marks: dict[str, str]) -> Sn
         if problem is None:
             raise
         raise NotReady(f"cluster snapshot {free}", problem) from fault
+
+
+def _ensure_shared(hop: Hop, client_of: ClientOf) -> bool:
+    """Share the source, if that is on the route to be taken back; return whether it was added."""
+    source = client_of(hop.source_account, hop.source_region)
+    if hop.withdraw:
+        return ensure_shared(source, hop.source_name, hop.account)
+    if not is_shared(source, hop.source_name, hop.account):
+        raise SharedNoMore(hop.source_name)
+    return False
 
 
 def _unseen(hop: Hop, client_of: ClientOf, *, shared_now: bool) -> str | None:

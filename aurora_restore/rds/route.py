@@ -18,8 +18,8 @@ class Hop(BaseModel, frozen=True):
 
     `names` are the identifiers it may have, the preferred one first. `kms_key_id` None keeps the
     source's key, or there is none; `key_field` is the request's field that names the key. `share`
-    tells that the source must first be shared with `account`; `withdraw` that this is taken back
-    at the end, since it was not shared before. `why` there is an intermediate copy.
+    tells that the source must be shared with `account`; `withdraw` that we share it, and take that
+    back at the end. `why` there is an intermediate copy.
     """
 
     account: str
@@ -72,6 +72,14 @@ class Route(BaseModel, frozen=True):
     otherwise: list[Hop] = []
     kind: Literal["same-region", "same-account", "one-step", "two-hops"]
 
+    def sharing_anew(self) -> "Route":
+        """Return the route on which all that has to be shared is shared by us, and taken back."""
+        hops, otherwise = (
+            [each.model_copy(update={"withdraw": each.share}) for each in several]
+            for several in (self.hops, self.otherwise)
+        )
+        return self.model_copy(update={"hops": hops, "otherwise": otherwise})
+
 
 def plan_route(  # noqa: PLR0913 - facts of different origin, none belongs to another
     request: RestoreRequest,
@@ -104,8 +112,7 @@ def plan_route(  # noqa: PLR0913 - facts of different origin, none belongs to an
     share = withdraw = False
     if abroad and (snapshot.type in UNSHAREABLE or default_key):
         hops = [_source_copy(request, snapshot, operation_id, own=own, default_key=default_key)]
-        # It is removed in the end, and its sharing with it.
-        source_arn, share = hops[0].arn, True
+        source_arn, share, withdraw = hops[0].arn, True, True
     elif abroad:
         if not (own or shared):
             raise Refused(
@@ -114,7 +121,7 @@ def plan_route(  # noqa: PLR0913 - facts of different origin, none belongs to an
                 f"to share it in account {request.source_account_id}",
                 "Share it, or set AURORA_RESTORE_SOURCE_ROLE_ARN.",
             )
-        # Ensured even if it is shared: another operation may take back what it has added.
+        # Looked at even if it is shared: another operation may take back what it has added.
         share, withdraw = own, own and not shared
 
     last = Hop(

@@ -18,7 +18,7 @@ def ensure_shared(rds: "RDSClient", snapshot_id: str, account: str) -> bool:
 
     Source: RDS API, ModifyDBClusterSnapshotAttribute, attribute `restore`.
     """
-    if _shared_with(rds, snapshot_id) & {account, "all"}:
+    if is_shared(rds, snapshot_id, account):
         return False
     resource = f"cluster snapshot {snapshot_id}"
     try:
@@ -35,6 +35,14 @@ def ensure_shared(rds: "RDSClient", snapshot_id: str, account: str) -> bool:
             "Take back one that does not need it.",
         ) from fault
     return True
+
+
+def is_shared(rds: "RDSClient", snapshot_id: str, account: str) -> bool:
+    """Return whether `account` may copy the snapshot.
+
+    Source: RDS API, DescribeDBClusterSnapshotAttributes, attribute `restore`.
+    """
+    return bool(_shared_with(rds, snapshot_id) & {account, "all"})
 
 
 def withdraw(rds: "RDSClient", snapshot_id: str, account: str) -> bool:

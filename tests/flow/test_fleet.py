@@ -1,5 +1,6 @@
 """Many targets at once through one ECS pool, Prefect's server on PostgreSQL and Redis."""
 
+import math
 import os
 import shutil
 import signal
@@ -7,12 +8,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ecs_site import AUTH, Site, open_for_runs, quietly
+from ecs_site import AUTH, Site, open_for_runs, quietly, wait_until
 from image_steps import Image
+from test_success import shared_with
 from test_worker import head
 
 from demo.facts import request
@@ -171,7 +175,7 @@ def test_fleet(site: Site, record_property: Any, capsys: pytest.CaptureFixture[s
     So many targets are restored at once, each from the same snapshot by a run of its own: every
     operation ends in success, and every one is told once.
     """
-    began = time.monotonic()
+    began, started = time.monotonic(), time.time()
     names = [f"fleet-{number:02}" for number in range(1, SIZE + 1)]
     wish = request(site.aws, reader_count=0, roles=[], source_cluster_id=None)
 
@@ -180,27 +184,49 @@ def test_fleet(site: Site, record_property: Any, capsys: pytest.CaptureFixture[s
     }
 
     ended = until_all_ended(site, names)
+    states = {name: final_state(site, runs[name]) for name in names}
     record_property("cases", SIZE)
     record_property("wrong", sum(status != "SUCCESS" for status in ended.values()))
     with capsys.disabled():
         sys.stdout.write(f"\n{SIZE} at once, {time.monotonic() - began:.0f} s\n")
+        sys.stdout.write("target    operation  flow run   began   ended\n")
         for name, status in ended.items():
-            sys.stdout.write(f"  {name}  {status}  {said(site, name, runs[name])}\n")
+            first, last = (each - started for each in span(site, name))
+            sys.stdout.write(
+                f"{name:9} {status:10} {states[name]:10} {first:4.0f} s  {last:4.0f} s"
+                f"  {errors(site, name)}".rstrip()
+                + "\n"
+            )
     assert set(ended.values()) == {"SUCCESS"}
+    assert set(states.values()) == {"Completed"}
     told = [each["MessageAttributes"] for each in site.aws.messages()]
     assert len(told) == SIZE
     clusters = site.aws.client("rds").describe_db_clusters()["DBClusters"]
     assert set(names) <= {each["DBClusterIdentifier"] for each in clusters}
+    # Twenty operations have shared one snapshot, and taken that back from under one another.
+    assert shared_with(site.aws, site.aws.facts["snapshot"]) == []
 
 
-def said(site: Site, name: str, flow_run: str) -> str:
-    """Return how Prefect has it, with the errors on record."""
-    errors = [
-        each["details"]["error"]
-        for each in site.aws.items(f"op-{name}")
-        if "error" in each.get("details", {})
-    ]
-    return " ".join([site.state(flow_run), *map(str, errors)])
+def final_state(site: Site, flow_run: str) -> str:
+    """Return the state of a flow run, once it is final if it ever is."""
+    with suppress(AssertionError):
+        wait_until(lambda: site.state(flow_run) in {"Completed", "Failed", "Crashed"}, seconds=60)
+    return site.state(flow_run)
+
+
+def span(site: Site, name: str) -> tuple[float, float]:
+    """Return when the operation began and ended by its record, in seconds of the epoch."""
+    if not site.aws.items(f"op-{name}"):
+        return math.nan, math.nan
+    history = head(site.aws, f"op-{name}")["history"]
+    first, last = (datetime.fromisoformat(history[each]["at"]).timestamp() for each in (0, -1))
+    return first, last
+
+
+def errors(site: Site, name: str) -> str:
+    """Return the errors on record."""
+    details = (each.get("details", {}) for each in site.aws.items(f"op-{name}"))
+    return " ".join(str(each["error"]) for each in details if "error" in each)
 
 
 def until_all_ended(site: Site, names: Sequence[str]) -> dict[str, str]:

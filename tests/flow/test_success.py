@@ -286,11 +286,47 @@ def test_only_the_snapshot_that_was_checked_is_shared(refresh, aws: Sandbox, dur
     run = refresh(snapshot_id=None, source_cluster_id=aws.facts["source_cluster"])
 
     assert run.error is None
-    answer = source.describe_db_cluster_snapshot_attributes(DBClusterSnapshotIdentifier="newer")
-    for each in answer["DBClusterSnapshotAttributesResult"]["DBClusterSnapshotAttributes"]:
-        assert aws.facts["target_account"] not in each["AttributeValues"]
+    assert shared_with(aws, "newer") == []
     details = run.items[Step.SEND_NOTIFICATION]["details"]
     assert details["source_snapshot"] == aws.facts["snapshot"]
+
+
+def test_what_another_operation_takes_back_is_shared_anew_and_with_nobody_in_the_end(
+    refresh, aws: Sandbox, during
+):
+    """
+    At preflight the snapshot is shared by another operation, which takes that back before it can be
+    copied here.
+    """
+    source, snapshot = aws.client("rds", "source"), aws.facts["snapshot"]
+
+    def share(**change: list[str]) -> None:
+        source.modify_db_cluster_snapshot_attribute(
+            DBClusterSnapshotIdentifier=snapshot, AttributeName="restore", **change
+        )
+
+    share(ValuesToAdd=[aws.facts["target_account"]])
+    aws.plant("copies-in-flight", times=None)
+
+    def take_back() -> None:
+        while not aws.events(kind="call", operation="CopyDBClusterSnapshot"):
+            time.sleep(0.05)
+        share(ValuesToRemove=[aws.facts["target_account"]])
+        aws.clear()
+
+    during(take_back)
+    run = refresh()
+
+    assert run.error is None
+    assert shared_with(aws, snapshot) == []
+
+
+def shared_with(aws: Sandbox, snapshot: str) -> list[str]:
+    """Return the accounts that may copy a snapshot of the source account."""
+    answer = aws.client("rds", "source").describe_db_cluster_snapshot_attributes(
+        DBClusterSnapshotIdentifier=snapshot
+    )["DBClusterSnapshotAttributesResult"]["DBClusterSnapshotAttributes"]
+    return [account for each in answer for account in each["AttributeValues"]]
 
 
 def make_cluster(aws: Sandbox, cluster_id: str, **options: object) -> None:

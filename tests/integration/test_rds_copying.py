@@ -10,6 +10,7 @@ from product_fixtures import calls, changes
 
 from aurora_restore.errors import EndedBadly, NotReady, Refused
 from aurora_restore.rds import copying, sharing, tags
+from aurora_restore.rds.hopping import SharedNoMore
 from aurora_restore.rds.route import Route, plan_route
 from aurora_restore.rds.snapshots import Snapshot, find_snapshot
 from aurora_restore.request import RestoreRequest
@@ -688,14 +689,26 @@ def test_sharing_that_another_takes_back_meanwhile_is_renewed(
     assert journey.follow().id == NAMES[0]
 
 
-def test_sharing_that_another_took_back_is_renewed(
+def test_sharing_that_another_took_back_is_planned_anew(
     account: Sandbox, daily: Callable[..., Journey]
 ) -> None:
     """
-    A snapshot that was shared when the route was planned is shared again if it is not any more.
+    What was shared when the route was planned, and is not any more, is shared by a route that takes
+    it back; not by the one in hand, which would leave it shared.
     """
-    assert daily(shared=True).follow().id == NAMES[0]
-    assert changes(account) == [MODIFY, COPY]
+    journey = daily(shared=True)
+
+    with pytest.raises(SharedNoMore):
+        journey.follow()
+
+    assert changes(account) == []
+    journey.route = journey.route.sharing_anew()
+    assert waited(account, journey.require_copied).id == NAMES[0]
+    journey.tidy()
+    assert changes(account) == [MODIFY, COPY, MODIFY]
+    found = find_snapshot(source_client("rds", request()), DAILY)
+    assert found is not None
+    assert shared_with(account, found) == set()
 
 
 def test_snapshot_is_shared_once(account: Sandbox, source_admin: Any) -> None:

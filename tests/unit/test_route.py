@@ -71,15 +71,15 @@ TABLE: list[tuple[str, Any, Any, Any, Any, Any, str]] = [
     ("other account", A, EVERY_KEY, NOT_OWN, ANY, EVERY_ROUTE, ROLE),
     (
         *("other account", M, D, OWN, ANY, EVERY_ROUTE),
-        f"same-region: {AT_HOME}source-key, {COPY}{LENT}",
+        f"same-region: {AT_HOME}source-key, {COPY}{OFFERED}",
     ),
     (
         *("other account", A, KEPT, OWN, ANY, EVERY_ROUTE),
-        f"same-region: {AT_HOME}-, {COPY}{LENT}",
+        f"same-region: {AT_HOME}-, {COPY}{OFFERED}",
     ),
     (
         *("other account", A, D, OWN, ANY, EVERY_ROUTE),
-        f"same-region: {AT_HOME}source-key, {COPY}{LENT}",
+        f"same-region: {AT_HOME}source-key, {COPY}{OFFERED}",
     ),
     ("both", M, KEPT, OWN, SHARED, ONE, f"one-step: {COPY}{LENT} | {HOP}{LENT}, {COPY}"),
     ("both", M, KEPT, OWN, UNSHARED, ONE, f"one-step: {COPY}{OFFERED} | {HOP}{OFFERED}, {COPY}"),
@@ -92,19 +92,19 @@ TABLE: list[tuple[str, Any, Any, Any, Any, Any, str]] = [
     ("both", A, EVERY_KEY, NOT_OWN, ANY, EVERY_ROUTE, ROLE),
     (
         *("both", M, D, OWN, ANY, ONE),
-        f"one-step: {ABROAD}source-key, {COPY}{LENT} | {HOP}{LENT}, {COPY}",
+        f"one-step: {ABROAD}source-key, {COPY}{OFFERED} | {HOP}{OFFERED}, {COPY}",
     ),
     (
         *("both", A, KEPT, OWN, ANY, ONE),
-        f"one-step: {ABROAD}-, {COPY}{LENT} | {HOP}{LENT}, {COPY}",
+        f"one-step: {ABROAD}-, {COPY}{OFFERED} | {HOP}{OFFERED}, {COPY}",
     ),
     (
         *("both", A, D, OWN, ANY, ONE),
-        f"one-step: {ABROAD}source-key, {COPY}{LENT} | {HOP}{LENT}, {COPY}",
+        f"one-step: {ABROAD}source-key, {COPY}{OFFERED} | {HOP}{OFFERED}, {COPY}",
     ),
-    ("both", M, D, OWN, ANY, TWO, f"two-hops: {ABROAD}source-key, {HOP}{LENT}, {COPY}"),
-    ("both", A, KEPT, OWN, ANY, TWO, f"two-hops: {ABROAD}-, {HOP}{LENT}, {COPY}"),
-    ("both", A, D, OWN, ANY, TWO, f"two-hops: {ABROAD}source-key, {HOP}{LENT}, {COPY}"),
+    ("both", M, D, OWN, ANY, TWO, f"two-hops: {ABROAD}source-key, {HOP}{OFFERED}, {COPY}"),
+    ("both", A, KEPT, OWN, ANY, TWO, f"two-hops: {ABROAD}-, {HOP}{OFFERED}, {COPY}"),
+    ("both", A, D, OWN, ANY, TWO, f"two-hops: {ABROAD}source-key, {HOP}{OFFERED}, {COPY}"),
 ]
 
 

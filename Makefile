@@ -18,7 +18,7 @@ help:
 	@echo '                    MODE=swap, FAIL="secret-denied class-withdrawn quota"'
 	@echo 'make test         set up, then run the tests'
 	@echo 'make proof        set up, then run the long evidence (half an hour at most)'
-	@echo 'make proof-deployed   the same for what is deployed: ECS worker, image, twenty targets at once'
+	@echo 'make proof-deployed   the same for what is deployed: ECS worker, image, twenty targets at once, workflows'
 	@echo 'make check        ruff and mypy'
 	@echo 'make lint         the linters of what is deployed: CloudFormation, image, workflows'
 	@echo 'make bench        measure orchestration, downtime, polling, start-up, privileges (half an hour)'
@@ -46,7 +46,7 @@ test: $(READY)
 	@echo 'Running the tests: two workers, each with a sandbox and a Prefect server of its own ...'
 	@$(BIN)/python -m pytest
 
-DEPLOYED := tests/flow/test_ecs_worker.py tests/flow/test_image.py
+DEPLOYED := tests/flow/test_ecs_worker.py tests/flow/test_image.py tests/flow/test_workflow_steps.py
 FLEET := tests/flow/test_fleet.py
 proof: $(READY)
 	@echo 'Running the long evidence: every fault, ending, death, rivalry and outage ...'
@@ -116,6 +116,7 @@ lock:
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements.lock
 	uv pip compile --group lint --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements-lint.lock
 	uv pip compile pyproject.toml -c requirements.lock --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o deployments/requirements.lock
+	echo awscli | uv pip compile - --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o tests/infra/awscli.lock
 
 clean:
-	rm -rf .venv .venv-lint .iam-simulate .ministack .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-lint .iam-simulate .ministack .awscli .mypy_cache .ruff_cache .pytest_cache

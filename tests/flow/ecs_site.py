@@ -149,6 +149,13 @@ def open_for_runs(site: Site, image: Image, home: Path) -> Iterator[None]:
     for deployment in ("restore-aurora-cluster/nightly", "watch-operations/watchdog"):
         for schedule in site.ask("GET", f"deployments/name/{deployment}")["schedules"]:
             site.prefect.prefect("deployment", "schedule", "pause", deployment, schedule["id"])
+    with running_worker(site, home):
+        yield
+
+
+@contextmanager
+def running_worker(site: Site, home: Path) -> Iterator[None]:
+    """Have a worker that Prefect knows; it makes the pool if there is none."""
     with (home / "worker.log").open("wb") as log:
         worker = subprocess.Popen(  # noqa: S603
             worker_command(),
@@ -159,6 +166,7 @@ def open_for_runs(site: Site, image: Image, home: Path) -> Iterator[None]:
             stderr=subprocess.STDOUT,
         )
     try:
+        wait_until(lambda: has_worker(site), "the worker")
         yield
     finally:
         worker.terminate()
@@ -167,6 +175,12 @@ def open_for_runs(site: Site, image: Image, home: Path) -> Iterator[None]:
         except subprocess.TimeoutExpired:
             worker.kill()
             worker.wait()
+
+
+def has_worker(site: Site) -> bool:
+    """Return whether Prefect knows of a worker of the pool."""
+    pools = site.ask("POST", "work_pools/filter", json={})
+    return bool(pools and site.ask("POST", f"work_pools/{POOL}/workers/filter", json={}))
 
 
 def worker_command() -> list[str]:

@@ -1,6 +1,6 @@
-"""The two stacks as the sandbox's world would have them: every option in use."""
+"""The stacks as the sandbox's world would have them: every option in use."""
 
-from tests.infra.templates import SOURCE, TARGET, Template
+from tests.infra.templates import GITHUB, SOURCE, TARGET, Template
 
 SOURCE_ACCOUNT, SOURCE_REGION = "123456789012", "us-east-1"
 TARGET_ACCOUNT, TARGET_REGION = "987654321098", "us-west-2"
@@ -15,6 +15,7 @@ CLUSTER_KEY = key(TARGET_ACCOUNT, TARGET_REGION, 1)
 HOP_KEY = key(TARGET_ACCOUNT, SOURCE_REGION, 2)
 SOURCE_KEY = key(SOURCE_ACCOUNT, SOURCE_REGION, 3)
 STATE_KEY = key(TARGET_ACCOUNT, TARGET_REGION, 4)
+OTHER_KEY = key(TARGET_ACCOUNT, TARGET_REGION, 5)  # of the account, but of no stack
 
 TARGET_PARAMETERS = {
     "TargetClusters": "staging*",
@@ -42,6 +43,13 @@ SOURCE_PARAMETERS = {
     "SnapshotKeyArn": SOURCE_KEY,
     "Unshareable": "rds:production-*",
 }
+GITHUB_HOST = "token.actions.githubusercontent.com"
+GITHUB_PROVIDER = f"arn:aws:iam::{TARGET_ACCOUNT}:oidc-provider/{GITHUB_HOST}"
+GITHUB_PARAMETERS = {
+    "StateKeyArn": STATE_KEY,
+    "PrefectSecretArn": TARGET_PARAMETERS["PrefectSecretArn"],
+    "Repository": "example/aurora-restore",
+}
 
 
 def target(**parameters: str) -> Template:
@@ -58,3 +66,14 @@ def target(**parameters: str) -> Template:
 def source(**parameters: str) -> Template:
     """The same of the source account's stack."""
     return Template(SOURCE, SOURCE_ACCOUNT, SOURCE_REGION, SOURCE_PARAMETERS | parameters)
+
+
+def github(**parameters: str) -> Template:
+    """The same of the stack of GitHub's roles."""
+    return Template(
+        GITHUB,
+        TARGET_ACCOUNT,
+        TARGET_REGION,
+        GITHUB_PARAMETERS | parameters,
+        {"Provider": GITHUB_PROVIDER},
+    )

@@ -14,6 +14,7 @@ import yaml
 FOLDER = Path(__file__).resolve().parents[2] / "deployments" / "cloudformation"
 TARGET = FOLDER / "target-account.yaml"
 SOURCE = FOLDER / "source-account.yaml"
+GITHUB = FOLDER / "github-roles.yaml"
 
 _SHORT = ("Condition", "Ref")
 _NOTHING = object()

@@ -11,7 +11,7 @@ from botocore.session import Session
 from deployments.check import PLACEHOLDER, PREFECT_YAML
 from deployments.outputs import variable
 from tests.infra import stacks
-from tests.infra.templates import SOURCE, TARGET, parsed
+from tests.infra.templates import GITHUB, SOURCE, TARGET, parsed
 
 GUIDE = Path(__file__).resolve().parents[2] / "deployments" / "README.md"
 _FENCED = re.findall(r"^```(\w*)\n(.*?)^```", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
@@ -59,9 +59,10 @@ def test_aws_knows_the_command_and_its_options(command: str) -> None:
 
 def test_every_variable_has_a_value_by_then() -> None:
     """
-    It is set in the guide, or an output of the target account's stack.
+    It is set in the guide, or an output of a stack of the target account.
     """
-    given = {variable(each) for each in stacks.target().outputs()} | {"ARN"}
+    outputs = stacks.target().outputs() | stacks.github().outputs()
+    given = {variable(each) for each in outputs} | {"ARN"}
 
     for line in TEXT.splitlines():
         for name in re.findall(r"\$\{?([A-Z_]+)", line):
@@ -77,7 +78,7 @@ def test_deploying_names_what_the_templates_ask_for() -> None:
         re.findall(r"--template-file \S+/(\S+).yaml\s+--parameter-overrides\s+([^\n]*)", TEXT)
     )
 
-    for path in (TARGET, SOURCE):
+    for path in (TARGET, SOURCE, GITHUB):
         declared = parsed(path)["Parameters"]
         named = {each.partition("=")[0] for each in shlex.split(found[path.stem])}
         assert {name for name, each in declared.items() if "Default" not in each} <= named

@@ -7,7 +7,6 @@ over. It is installed into a folder of its own, since it pins another botocore t
 import os
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,34 +19,19 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tests.infra import stacks
+from tests.infra.programs import installed
 from tests.infra.templates import SOURCE, TARGET, parsed
 
-ROOT = Path(__file__).resolve().parents[2]
-HERE = Path(__file__).resolve().parent
-CACHE = ROOT / ".ministack"
 READY_SECONDS = 60
 UNKNOWN = {"AWS::EC2::SecurityGroupIngress"}
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(400)]
 
 
-def installed() -> Path:
-    """Return the program; installs it once."""
-    program, lock = CACHE / "bin" / "ministack", (HERE / "ministack.lock").read_text()
-    done = CACHE / "installed.lock"
-    if not done.exists() or done.read_text() != lock:
-        subprocess.run([sys.executable, "-m", "venv", "--clear", CACHE], check=True)  # noqa: S603
-        pip = [str(CACHE / "bin" / "python"), "-m", "pip", "install", "-qq", "--no-deps"]
-        wanted = ["--require-hashes", "-r", str(HERE / "ministack.lock")]
-        subprocess.run([*pip, *wanted], check=True, timeout=300)  # noqa: S603
-        done.write_text(lock)
-    return program
-
-
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where it listens, on this machine only."""
-    program, folder = installed(), tmp_path_factory.mktemp("ministack")
+    program, folder = installed("ministack", "ministack"), tmp_path_factory.mktemp("ministack")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -1,7 +1,8 @@
-"""Both templates applied to the sandbox's CloudFormation, and removed again.
+"""The templates applied to the sandbox's CloudFormation, and removed again.
 
 moto passes over types it does not know and says nothing, so what is made is looked at by its own
-API. It does not know topic policies and alarms: of these only the template is tested.
+API. It does not know topic policies, alarms and OpenID Connect providers: of these only the
+template is tested.
 """
 
 import ast
@@ -16,30 +17,32 @@ from aurora_restore.preflight.reads import try_table
 from aurora_restore.table import Change, Table
 from sandbox import Sandbox
 from tests.infra import stacks
-from tests.infra.templates import SOURCE, TARGET, parsed
+from tests.infra.templates import GITHUB, SOURCE, TARGET, parsed
 
 NAME = "refresh"  # the sandbox has a table, a topic and roles of the usual names already
 UNKNOWN = {"AWS::SNS::TopicPolicy", "AWS::CloudWatch::Alarm"}
 
 
-def made(aws: Sandbox, side: str, path: Any, parameters: dict[str, str]) -> dict[str, str]:
+def made(
+    aws: Sandbox, side: str, path: Any, parameters: dict[str, str], name: str = NAME
+) -> dict[str, str]:
     """Make a stack; return its outputs."""
     cloudformation = aws.client("cloudformation", side)
     cloudformation.create_stack(
-        StackName=NAME,
+        StackName=name,
         TemplateBody=path.read_text(),
         Parameters=[
             {"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()
         ],
         Capabilities=["CAPABILITY_NAMED_IAM"],
     )
-    [stack] = cloudformation.describe_stacks(StackName=NAME)["Stacks"]
+    [stack] = cloudformation.describe_stacks(StackName=name)["Stacks"]
     assert stack["StackStatus"] == "CREATE_COMPLETE"
     return {each["OutputKey"]: each["OutputValue"] for each in stack["Outputs"]}
 
 
-def remove(aws: Sandbox, side: str) -> None:
-    aws.client("cloudformation", side).delete_stack(StackName=NAME)
+def remove(aws: Sandbox, side: str, name: str = NAME) -> None:
+    aws.client("cloudformation", side).delete_stack(StackName=name)
 
 
 def kinds(aws: Sandbox, side: str) -> set[str]:
@@ -173,6 +176,35 @@ def test_source_role_is_assumed_by_the_flow_role_only(
         aws.client("sts").assume_role(
             RoleArn=source["RoleArn"], RoleSessionName="test", ExternalId="aurora-restore"
         )
+
+
+def test_github_roles_stand_beside_the_target_stack(aws: Sandbox, target: dict[str, str]) -> None:
+    """
+    Of what the target's stack tells, for the provider that the account has; gone with their stack.
+    """
+    iam, name = aws.client("iam"), f"{NAME}-github"
+    provider = iam.create_open_id_connect_provider(Url=f"https://{stacks.GITHUB_HOST}")
+    wanted = stacks.GITHUB_PARAMETERS | {
+        "Name": NAME,
+        "StackName": NAME,
+        "StateKeyArn": target["StateKeyArn"],
+        "ProviderArn": provider["OpenIDConnectProviderArn"],
+    }
+
+    outputs = made(aws, "target", GITHUB, wanted, name)
+
+    assert provider["OpenIDConnectProviderArn"] == stacks.GITHUB_PROVIDER
+    roles = [iam.get_role(RoleName=f"{NAME}-{each}")["Role"] for each in ("deploy", "restore")]
+    assert [each["Arn"] for each in roles] == [outputs["DeployRoleArn"], outputs["RestoreRoleArn"]]
+    assert [each["MaxSessionDuration"] for each in roles] == [3600, 21600]
+    for role in roles:
+        [trust] = role["AssumeRolePolicyDocument"]["Statement"]
+        assert trust["Principal"] == {"Federated": stacks.GITHUB_PROVIDER}
+
+    remove(aws, "target", name)
+
+    left = {each["RoleName"] for each in iam.list_roles()["Roles"]}
+    assert not left & {f"{NAME}-deploy", f"{NAME}-restore"}
 
 
 def test_removed_stacks_leave_only_what_is_to_stay(aws: Sandbox, target: dict[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""What no linter sees in the two templates."""
+"""What no linter sees in the templates."""
 
 import json
 import re
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from aurora_restore.rds import tags
 from aurora_restore.settings import Settings
@@ -16,15 +17,19 @@ from deployments.check import PLACEHOLDER, PREFECT_YAML
 from deployments.outputs import exports, variable
 from sandbox.world import World
 from tests.infra import stacks
-from tests.infra.templates import FOLDER, SOURCE, TARGET, Template, parsed
+from tests.infra.templates import FOLDER, GITHUB, SOURCE, TARGET, Template, parsed
 
 ROOT = Path(__file__).resolve().parents[2]
-BOTH = pytest.mark.parametrize("path", [TARGET, SOURCE], ids=lambda path: path.stem)
+EACH = pytest.mark.parametrize("path", [TARGET, SOURCE, GITHUB], ids=lambda path: path.stem)
 ROLES = [
     pytest.param(stacks.target(), "FlowTaskRole", id="flow"),
     pytest.param(stacks.target(), "ExecutionRole", id="execution"),
     pytest.param(stacks.source(), "Role", id="source"),
+    pytest.param(stacks.github(), "DeployRole", id="deploy"),
+    pytest.param(stacks.github(), "RestoreRole", id="restore"),
 ]
+OF_GITHUB = pytest.mark.parametrize("role", ["DeployRole", "RestoreRole"])
+WORKFLOWS = ROOT / ".github" / "workflows"
 MARK = f"aws:ResourceTag/{tags.MANAGED}"
 REQUESTED = f"aws:RequestTag/{tags.MANAGED}"
 OPERATION = f"aws:RequestTag/{tags.OPERATION}"
@@ -69,10 +74,10 @@ def flow(target: Template) -> dict[str, dict[str, Any]]:
     return statements(target, "FlowTaskRole")
 
 
-# ── both ─────────────────────────────────────────────────────────────────────
+# ── each ─────────────────────────────────────────────────────────────────────
 
 
-@BOTH
+@EACH
 def test_every_parameter_and_output_is_described(path: Path) -> None:
     """
     A template can be filled in without reading its resources.
@@ -85,7 +90,7 @@ def test_every_parameter_and_output_is_described(path: Path) -> None:
             assert len(each["Description"]) > len("For prefect."), name
 
 
-@BOTH
+@EACH
 def test_every_parameter_and_condition_is_used(path: Path) -> None:
     """
     Nothing is asked for in vain.
@@ -99,7 +104,7 @@ def test_every_parameter_and_condition_is_used(path: Path) -> None:
         assert f'"{name}"' in body.replace(f'"{name}": ', "", 1), name
 
 
-@BOTH
+@EACH
 def test_template_can_be_read_in_ten_minutes(path: Path) -> None:
     """
     A person reads some seventy lines of such a file in a minute, and AWS takes 51,200 bytes.
@@ -110,7 +115,7 @@ def test_template_can_be_read_in_ten_minutes(path: Path) -> None:
     assert len(text.encode()) < 51_200
 
 
-@BOTH
+@EACH
 def test_no_template_holds_an_account_or_a_secret(path: Path) -> None:
     """
     Accounts, Regions and ids are parameters.
@@ -305,6 +310,126 @@ def test_worker_passes_two_roles_on_to_ecs_only(target: Template) -> None:
     assert not any("*" in action for each in boundary for action in listed(each["Action"]))
 
 
+# ── GitHub's roles ───────────────────────────────────────────────────────────
+
+
+@OF_GITHUB
+def test_role_is_for_the_jobs_of_one_environment(role: str) -> None:
+    """
+    Tokens for AWS, of this repository and this environment, and nothing else.
+    """
+    [trust] = stacks.github().resource(role)["AssumeRolePolicyDocument"]["Statement"]
+
+    assert trust == {
+        "Effect": "Allow",
+        "Principal": {"Federated": stacks.GITHUB_PROVIDER},
+        "Action": "sts:AssumeRoleWithWebIdentity",
+        "Condition": {
+            "StringEquals": {
+                f"{stacks.GITHUB_HOST}:aud": "sts.amazonaws.com",
+                f"{stacks.GITHUB_HOST}:sub": "repo:example/aurora-restore:environment:production",
+            }
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("parameter", "good", "wrong"),
+    [
+        (
+            "Repository",
+            ("octo-org/octo.repo_1", "octo-org@123456/octo-repo@456789"),
+            ("octo-org", "octo-org/*", "*/octo-repo", "o/r:ref", "o/r/s", "https://github.com/o/r"),
+        ),
+        ("Environment", ("production",), ("*", "prod*", "a:b", "")),
+        (
+            "ProviderArn",
+            ("", stacks.GITHUB_PROVIDER),
+            ("*", f"{stacks.GITHUB_PROVIDER}.example.com", stacks.GITHUB_HOST),
+        ),
+        (
+            "PrefectSecretArn",
+            ("", stacks.GITHUB_PARAMETERS["PrefectSecretArn"]),
+            ("*", "prefect", stacks.GITHUB_PARAMETERS["PrefectSecretArn"][:-6] + "*"),
+        ),
+    ],
+)
+def test_parameter_takes_no_wildcard(
+    parameter: str, good: tuple[str, ...], wrong: tuple[str, ...]
+) -> None:
+    """
+    What would widen a role is refused before anything is made.
+    """
+    pattern = parsed(GITHUB)["Parameters"][parameter]["AllowedPattern"]
+
+    assert [each for each in good if not re.fullmatch(pattern, each)] == []
+    assert [each for each in wrong if re.fullmatch(pattern, each)] == []
+
+
+def test_provider_is_made_only_if_there_is_none() -> None:
+    """
+    An account can have one; it is for AWS's audience alone.
+    """
+    kind = "AWS::IAM::OIDCProvider"
+
+    assert stacks.github().resources(kind) == {
+        "Provider": {
+            "Url": f"https://{stacks.GITHUB_HOST}",
+            "ClientIdList": ["sts.amazonaws.com"],
+        }
+    }
+    named = stacks.github(ProviderArn="arn:of-another-stack")
+    assert named.resources(kind) == {}
+    for role in ("DeployRole", "RestoreRole"):
+        [trust] = named.resource(role)["AssumeRolePolicyDocument"]["Statement"]
+        assert trust["Principal"] == {"Federated": "arn:of-another-stack"}
+
+
+@OF_GITHUB
+def test_without_a_secret_of_prefect_none_is_read(role: str) -> None:
+    """
+    The right is there only where it is asked for.
+    """
+    assert "ReadPrefectsSecret" in statements(stacks.github(), role)
+    assert "ReadPrefectsSecret" not in statements(stacks.github(PrefectSecretArn=""), role)
+
+
+def test_github_roles_are_about_the_target_accounts_stack(target: Template) -> None:
+    """
+    By default the names that this stack makes of its prefix are those of the other one.
+    """
+    deploy, restore = (statements(stacks.github(), each) for each in ("DeployRole", "RestoreRole"))
+    table = target.resolved({"Fn::GetAtt": ["StateTable", "Arn"]})
+
+    assert deploy["LookAtTheTable"]["Resource"] == table
+    assert restore["ReadTheRecords"]["Resource"] == table
+    assert deploy["LookAtTheTopic"]["Resource"] == target.outputs()["AuroraRestoreTopicArn"]
+    assert deploy["PushTheImage"]["Resource"] == target.resolved(
+        {"Fn::GetAtt": ["Repository", "Arn"]}
+    )
+
+
+def test_workflows_assume_what_the_stack_makes() -> None:
+    """
+    The variables are the outputs' names; no session is longer than its role allows, and that of
+    restore.yml is as long as its job.
+    """
+    template = stacks.github()
+    longest = {"deploy": 3600, "restore": template.resource("RestoreRole")["MaxSessionDuration"]}
+
+    assert {variable(each) for each in template.outputs()} == {
+        "DEPLOY_ROLE_ARN",
+        "RESTORE_ROLE_ARN",
+    }
+    assert "MaxSessionDuration" not in template.resource("DeployRole")  # then it is an hour
+    for name, seconds in longest.items():
+        [job] = yaml.safe_load((WORKFLOWS / f"{name}.yml").read_text())["jobs"].values()
+        [given] = [step["with"] for step in job["steps"] if "configure-aws" in step.get("uses", "")]
+        assert given["role-to-assume"] == f"${{{{ vars.{name.upper()}_ROLE_ARN }}}}"
+        assert job["environment"] == parsed(GITHUB)["Parameters"]["Environment"]["Default"]
+        assert job["timeout-minutes"] * 60 <= given.get("role-duration-seconds", 3600) <= seconds
+
+
 # ── records and announcements ────────────────────────────────────────────────
 
 
@@ -358,7 +483,7 @@ def test_all_that_is_stored_is_under_the_key(target: Template) -> None:
     assert target.resource("Key")["EnableKeyRotation"] is True
 
 
-@BOTH
+@EACH
 def test_nobody_is_let_in_without_a_condition(path: Path) -> None:
     """
     No Allow is for everybody, and no service is let in for whoever uses it.
@@ -368,7 +493,7 @@ def test_nobody_is_let_in_without_a_condition(path: Path) -> None:
             principal = each["Principal"]
             assert principal != "*"
             assert "*" not in listed(principal.get("AWS", ""))
-            assert "Service" not in principal or each["Condition"], each
+            assert not principal.keys() & {"Service", "Federated"} or each["Condition"], each
 
 
 def test_key_lets_the_log_of_the_flow_alone_use_it(target: Template) -> None:

@@ -219,6 +219,12 @@ class Call:
             yield self._asked(f"{kind}Item", self._table(change["TableName"]))
         yield from self._state_key("dynamodb", "Decrypt")
 
+    def _dynamodb_DescribeTable(self) -> Iterator[Asked]:  # noqa: N802
+        yield self._asked(self.operation, self._table(self.parameters["TableName"]))
+
+    _dynamodb_DescribeContinuousBackups = _dynamodb_DescribeTable  # noqa: N815
+    _dynamodb_DescribeTimeToLive = _dynamodb_DescribeTable  # noqa: N815
+
     def _sns_Publish(self) -> Iterator[Asked]:  # noqa: N802
         yield self._asked(self.operation, self.parameters["TopicArn"])
         yield from self._state_key("sns", "Decrypt", "GenerateDataKey")
@@ -310,7 +316,7 @@ class Alike:
 
 _RANDOM = (
     (re.compile(r"rds!cluster-[0-9a-f-]{36}-\w{6}"), "rds!cluster-1-AbCdEf"),
-    (re.compile(r"(secret:[\w/]+)-[A-Za-z0-9]{6}$"), r"\1-AbCdEf"),
+    (re.compile(r"(secret:[\w/-]+)-[A-Za-z0-9]{6}$"), r"\1-AbCdEf"),
     (re.compile(r"(assumed-role/[\w-]+)/[\w.@-]+"), r"\1/session"),
     (re.compile(r"\d{4}-\d\d-\d\d-\d\d-\d\d"), "2024-03-20-03-00"),
 )

@@ -1,11 +1,11 @@
-"""The policies of the two stacks, and questions to the simulator made of requests."""
+"""The policies of the stacks, and questions to the simulator made of requests."""
 
 import json
 from importlib.resources import as_file, files
 from typing import Any
 
 from authorizing import Asked
-from declared import EXECUTION_ROLE, TASK_ROLE, TOPIC
+from declared import DEPLOY_ROLE, EXECUTION_ROLE, RESTORE_ROLE, TASK_ROLE, TOPIC
 from recording import Recorded
 from simulator import Document, Question
 
@@ -18,31 +18,42 @@ PRINCIPALS = {
     "source": f"arn:aws:sts::{stacks.SOURCE_ACCOUNT}:assumed-role/aurora-restore-source/session",
     "execution": f"arn:aws:sts::{stacks.TARGET_ACCOUNT}:assumed-role/aurora-restore-execution/a",
     "worker": f"arn:aws:sts::{stacks.TARGET_ACCOUNT}:assumed-role/ecs-target-task-role/a",
+    "deploy": f"arn:aws:sts::{stacks.TARGET_ACCOUNT}:assumed-role/aurora-restore-deploy/a",
+    "restore": f"arn:aws:sts::{stacks.TARGET_ACCOUNT}:assumed-role/aurora-restore-restore/a",
 }
 IDENTITIES = {
     "flow": ("flow",),
     "source": ("source",),
     "execution": ("execution",),
     "worker": ("prefect's worker", "worker boundary"),
+    "deploy": ("deploy",),
+    "restore": ("restore",),
 }
 OF_RESOURCES = {
     SOURCE_ROLE: "trust of the source role",
     TASK_ROLE: "trust of the flow's role",
     EXECUTION_ROLE: "trust of the execution role",
+    DEPLOY_ROLE: "trust of the deploy role",
+    RESTORE_ROLE: "trust of the restore role",
     TOPIC: "topic",
     stacks.STATE_KEY: "state key",
     stacks.CLUSTER_KEY: "cluster key",
     stacks.HOP_KEY: "hop key",
     stacks.SOURCE_KEY: "source key",
+    stacks.OTHER_KEY: "other key",
 }
 OURS = (
     "flow",
     "source",
     "execution",
     "worker boundary",
+    "deploy",
+    "restore",
     "trust of the source role",
     "trust of the flow's role",
     "trust of the execution role",
+    "trust of the deploy role",
+    "trust of the restore role",
     "topic",
     "state key",
     "source key",
@@ -56,7 +67,7 @@ NOT_JUDGED = {("state key", "LogsOfTheFlow")}
 
 def documents() -> dict[str, Document]:
     """Return every policy, with every option of the stacks in use."""
-    target, source = stacks.target(), stacks.source()
+    target, source, github = stacks.target(), stacks.source(), stacks.github()
     own_key = _whole_account(stacks.TARGET_ACCOUNT)
     return {
         "flow": _identity(target, "FlowTaskRole"),
@@ -66,13 +77,18 @@ def documents() -> dict[str, Document]:
         "worker boundary": Document(
             "boundary", target.resource("WorkerBoundary")["PolicyDocument"]
         ),
+        "deploy": _identity(github, "DeployRole"),
+        "restore": _identity(github, "RestoreRole"),
         "trust of the source role": _trust(source, "Role"),
         "trust of the flow's role": _trust(target, "FlowTaskRole"),
         "trust of the execution role": _trust(target, "ExecutionRole"),
+        "trust of the deploy role": _trust(github, "DeployRole"),
+        "trust of the restore role": _trust(github, "RestoreRole"),
         "topic": Document("resource", target.resource("TopicPolicy")["PolicyDocument"]),
         "state key": Document("resource", target.resource("Key")["KeyPolicy"]),
         "cluster key": own_key,
         "hop key": own_key,
+        "other key": own_key,
         "source key": source_key(),
     }
 

@@ -1,4 +1,4 @@
-"""Requests to IAM that no run on this machine makes: by ECS, the worker and AWS's services."""
+"""Requests to IAM that are not recorded: of ECS, the worker, AWS's services, CI's own commands."""
 
 from authorizing import Asked
 from recording import Recorded
@@ -13,10 +13,19 @@ TASK = f"arn:aws:ecs:{HERE}:task/aurora-restore/0123456789abcdef"
 FAMILY = f"arn:aws:ecs:{HERE}:task-definition/aurora-restore:1"
 QUEUE = f"arn:aws:sqs:{HERE}:ecs-target-ecs-events"  # the work pool is called ecs-target
 TOPIC = f"arn:aws:sns:{HERE}:aurora-restore"
-TASK_ROLE, EXECUTION_ROLE = (
+TASK_ROLE, EXECUTION_ROLE, DEPLOY_ROLE, RESTORE_ROLE = (
     f"arn:aws:iam::{stacks.TARGET_ACCOUNT}:role/aurora-restore-{each}"
-    for each in ("task", "execution")
+    for each in ("task", "execution", "deploy", "restore")
 )
+STACK = f"arn:aws:cloudformation:{HERE}:stack/aurora-restore/01234567-89ab-cdef-0123-456789abcdef"
+REPOSITORY = f"arn:aws:ecr:{HERE}:repository/aurora-restore"
+PREFECT_SECRET = stacks.TARGET_PARAMETERS["PrefectSecretArn"]
+TOKEN = {  # what AWS takes of a job's token
+    f"{stacks.GITHUB_HOST}:aud": "sts.amazonaws.com",
+    f"{stacks.GITHUB_HOST}:sub": (
+        f"repo:{stacks.GITHUB_PARAMETERS['Repository']}:environment:production"
+    ),
+}
 IN_REGION = {"aws:RequestedRegion": stacks.TARGET_REGION}
 TO_TASKS = {"iam:PassedToService": "ecs-tasks.amazonaws.com"}
 FROM_HERE = {"aws:SourceAccount": stacks.TARGET_ACCOUNT}
@@ -40,9 +49,9 @@ _BY_ROLE: dict[str, list[Asked]] = {
     # Amazon ECS developer guide, "task execution IAM role".
     "execution": [
         Asked("ecr:GetAuthorizationToken", "*"),
-        Asked("ecr:BatchCheckLayerAvailability", f"arn:aws:ecr:{HERE}:repository/aurora-restore"),
-        Asked("ecr:GetDownloadUrlForLayer", f"arn:aws:ecr:{HERE}:repository/aurora-restore"),
-        Asked("ecr:BatchGetImage", f"arn:aws:ecr:{HERE}:repository/aurora-restore"),
+        Asked("ecr:BatchCheckLayerAvailability", REPOSITORY),
+        Asked("ecr:GetDownloadUrlForLayer", REPOSITORY),
+        Asked("ecr:BatchGetImage", REPOSITORY),
         Asked(
             "logs:CreateLogStream",
             f"arn:aws:logs:{HERE}:log-group:/ecs/aurora-restore:log-stream:flow/run/1",
@@ -51,7 +60,36 @@ _BY_ROLE: dict[str, list[Asked]] = {
             "logs:PutLogEvents",
             f"arn:aws:logs:{HERE}:log-group:/ecs/aurora-restore:log-stream:flow/run/1",
         ),
-        Asked("secretsmanager:GetSecretValue", stacks.TARGET_PARAMETERS["PrefectSecretArn"]),
+        Asked("secretsmanager:GetSecretValue", PREFECT_SECRET),
+    ],
+    # .github/workflows: the aws commands; docker push and pull by the Amazon ECR user guide, "IAM
+    # permissions for pushing an image" and "… pulling an image". tests/flow/test_workflow_steps.py
+    # sees the former made. What doctor and status ask for is recorded.
+    "deploy": [
+        Asked("cloudformation:DescribeStacks", STACK),
+        Asked("ecr:GetAuthorizationToken", "*"),
+        *(
+            Asked(f"ecr:{each}", REPOSITORY)
+            for each in (
+                "BatchCheckLayerAvailability",
+                "BatchGetImage",
+                "CompleteLayerUpload",
+                "GetDownloadUrlForLayer",
+                "InitiateLayerUpload",
+                "PutImage",
+                "UploadLayerPart",
+            )
+        ),
+        Asked("secretsmanager:GetSecretValue", PREFECT_SECRET),
+    ],
+    "restore": [
+        Asked("cloudformation:DescribeStacks", STACK),
+        Asked("secretsmanager:GetSecretValue", PREFECT_SECRET),
+    ],
+    # aws-actions/configure-aws-credentials: the job's token for a role.
+    stacks.GITHUB_PROVIDER: [
+        Asked("sts:AssumeRoleWithWebIdentity", DEPLOY_ROLE, TOKEN),
+        Asked("sts:AssumeRoleWithWebIdentity", RESTORE_ROLE, TOKEN),
     ],
     # prefect-aws: workers/ecs_worker.py and observers/ecs.py.
     "worker": [

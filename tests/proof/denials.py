@@ -3,15 +3,21 @@
 from authorizing import Asked
 from declared import (
     CLUSTER,
+    DEPLOY_ROLE,
     EXECUTION_ROLE,
     FAMILY,
     FROM_HERE,
     HERE,
     IN_REGION,
     MARKS,
+    PREFECT_SECRET,
+    REPOSITORY,
+    RESTORE_ROLE,
     RULE,
+    STACK,
     TASK_ROLE,
     TO_TASKS,
+    TOKEN,
     TOPIC,
 )
 from recording import Recorded
@@ -27,7 +33,6 @@ SOURCE_HERE = f"{stacks.SOURCE_REGION}:{stacks.SOURCE_ACCOUNT}"
 EXTERNAL = {"sts:ExternalId": "aurora-restore"}
 TABLE = f"arn:aws:dynamodb:{HERE}:table/aurora-restore-state"
 VIA_RDS = {"kms:ViaService": f"rds.{stacks.TARGET_REGION}.amazonaws.com"}
-OTHER_KEY = stacks.key(stacks.TARGET_ACCOUNT, stacks.TARGET_REGION, 9)
 
 
 def _rds(operation: str, resource: str, **context: str) -> Asked:
@@ -37,6 +42,26 @@ def _rds(operation: str, resource: str, **context: str) -> Asked:
 def _secret(name: str) -> str:
     return f"arn:aws:secretsmanager:{HERE}:secret:{name}-AbCdEf"
 
+
+def _token(**claims: str) -> dict[str, str]:
+    """Return what AWS takes of a job's token, some of it other than usual."""
+    return TOKEN | {f"{stacks.GITHUB_HOST}:{name}": text for name, text in claims.items()}
+
+
+# Each is a token for which GitHub or somebody else could be asked, but for the environment's job.
+_REPOSITORY = stacks.GITHUB_PARAMETERS["Repository"]
+TOKENS = {
+    "another repository": _token(sub="repo:example/other:environment:production"),
+    "another owner's repository": _token(sub="repo:stranger/aurora-restore:environment:production"),
+    "a repository made anew": _token(
+        sub="repo:example@1/aurora-restore@2:environment:production",
+    ),
+    "another environment": _token(sub=f"repo:{_REPOSITORY}:environment:development"),
+    "an environment called alike": _token(sub=f"repo:{_REPOSITORY}:environment:production-2"),
+    "a branch without the environment": _token(sub=f"repo:{_REPOSITORY}:ref:refs/heads/main"),
+    "a pull request": _token(sub=f"repo:{_REPOSITORY}:pull_request"),
+    "a token for another audience": _token(aud="https://github.com/example"),
+}
 
 DENIED: dict[str, Recorded] = {
     # clusters and instances
@@ -200,7 +225,7 @@ DENIED: dict[str, Recorded] = {
         Asked("secretsmanager:CreateSecret", _secret("aurora-restore/new")),
     ),
     "use a storage key itself": ("flow", Asked("kms:Decrypt", stacks.CLUSTER_KEY)),
-    "use another key through RDS": ("flow", Asked("kms:Decrypt", OTHER_KEY, VIA_RDS)),
+    "use another key through RDS": ("flow", Asked("kms:Decrypt", stacks.OTHER_KEY, VIA_RDS)),
     "grant a storage key to somebody else": (
         "flow",
         Asked(
@@ -327,4 +352,94 @@ DENIED: dict[str, Recorded] = {
             FROM_HERE | {"aws:SourceArn": f"arn:aws:ecs:{ELSEWHERE}:task/a/b"},
         ),
     ),
+    # CI
+    **{
+        f"take the {role.rpartition('-')[2]} role with {name}": (
+            stacks.GITHUB_PROVIDER,
+            Asked("sts:AssumeRoleWithWebIdentity", role, token),
+        )
+        for role in (DEPLOY_ROLE, RESTORE_ROLE)
+        for name, token in TOKENS.items()
+    },
+    "take the deploy role by another provider": (
+        f"arn:aws:iam::{stacks.TARGET_ACCOUNT}:oidc-provider/accounts.google.com",
+        Asked("sts:AssumeRoleWithWebIdentity", DEPLOY_ROLE, TOKEN),
+    ),
+    "take the deploy role from the restore role": ("restore", Asked("sts:AssumeRole", DEPLOY_ROLE)),
+    "take the flow's role while deploying": ("deploy", Asked("sts:AssumeRole", TASK_ROLE)),
+    # doctor tries, and takes a refusal for an answer: what counts is whether a run may.
+    "take the source role while deploying": (
+        "deploy",
+        Asked("sts:AssumeRole", SOURCE_ROLE, EXTERNAL),
+    ),
+    "push to another repository": (
+        "deploy",
+        Asked("ecr:PutImage", f"arn:aws:ecr:{HERE}:repository/other"),
+    ),
+    "delete an image": ("deploy", Asked("ecr:BatchDeleteImage", REPOSITORY)),
+    "let tags be moved": ("deploy", Asked("ecr:PutImageTagMutability", REPOSITORY)),
+    "read another stack": (
+        "deploy",
+        Asked("cloudformation:DescribeStacks", STACK.replace("aurora-restore", "billing")),
+    ),
+    "read a stack called alike": (
+        "restore",
+        Asked("cloudformation:DescribeStacks", STACK.replace("aurora-restore", "aurora-restore-2")),
+    ),
+    "change the stack": ("deploy", Asked("cloudformation:UpdateStack", STACK)),
+    "delete the stack": ("deploy", Asked("cloudformation:DeleteStack", STACK)),
+    "delete the stack while restoring": ("restore", Asked("cloudformation:DeleteStack", STACK)),
+    "read a database's password while deploying": (
+        "deploy",
+        Asked("secretsmanager:GetSecretValue", _secret("aurora-restore/app")),
+    ),
+    "read a database's password while restoring": (
+        "restore",
+        Asked("secretsmanager:GetSecretValue", _secret("aurora-restore/app")),
+    ),
+    "change Prefect's secret": ("deploy", Asked("secretsmanager:PutSecretValue", PREFECT_SECRET)),
+    "read the records while deploying": ("deploy", Asked("dynamodb:Query", TABLE)),
+    "write a record while deploying": ("deploy", Asked("dynamodb:UpdateItem", TABLE)),
+    "turn recovery of the table off": (
+        "deploy",
+        Asked("dynamodb:UpdateContinuousBackups", TABLE),
+    ),
+    "write a record while restoring": ("restore", Asked("dynamodb:UpdateItem", TABLE)),
+    "delete a record while restoring": ("restore", Asked("dynamodb:DeleteItem", TABLE)),
+    "read another table while restoring": (
+        "restore",
+        Asked("dynamodb:Query", f"arn:aws:dynamodb:{HERE}:table/orders"),
+    ),
+    "use the key itself while restoring": ("restore", Asked("kms:Decrypt", stacks.STATE_KEY)),
+    "use another key while restoring": (
+        "restore",
+        Asked(
+            "kms:Decrypt",
+            stacks.OTHER_KEY,
+            {"kms:ViaService": f"dynamodb.{stacks.TARGET_REGION}.amazonaws.com"},
+        ),
+    ),
+    "announce while deploying": ("deploy", Asked("sns:Publish", TOPIC)),
+    "announce while restoring": ("restore", Asked("sns:Publish", TOPIC)),
+    "pass the flow's role on while deploying": (
+        "deploy",
+        Asked("iam:PassRole", TASK_ROLE, TO_TASKS),
+    ),
+    "pass the flow's role on while restoring": (
+        "restore",
+        Asked("iam:PassRole", TASK_ROLE, TO_TASKS),
+    ),
+    "run a task while deploying": (
+        "deploy",
+        Asked("ecs:RunTask", FAMILY, {"ecs:cluster": CLUSTER}),
+    ),
+    "run a task while restoring": (
+        "restore",
+        Asked("ecs:RunTask", FAMILY, {"ecs:cluster": CLUSTER}),
+    ),
+    "delete a cluster while restoring": (
+        "restore",
+        _rds("DeleteDBCluster", f"{HERE}:cluster:staging", **MARKED),
+    ),
+    "push an image while restoring": ("restore", Asked("ecr:PutImage", REPOSITORY)),
 }

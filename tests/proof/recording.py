@@ -22,7 +22,10 @@ Recorded = tuple[Role, Asked]
 
 
 class Recorder:
-    """Hears of every call of the product's sessions before it is sent."""
+    """Hears of every call of the product's sessions before it is sent.
+
+    `role` is who calls with the target account's credentials.
+    """
 
     def __init__(self, aws: Sandbox) -> None:
         self._aws, self._lock, self._making = aws, threading.Lock(), threading.Lock()
@@ -35,14 +38,13 @@ class Recorder:
             }
         )
         self._seen: dict[str, Recorded] = {}
-        self.calls = 0
+        self.calls, self.role = 0, "flow"
         clients.forget()
         known = settings()
         for identity in ((None, None), (known.source_role_arn, known.source_external_id)):
             core = sessions._session(*identity)._session
-            role = "flow" if identity[0] is None else "source"
             core.register("before-parameter-build", self._given)
-            core.register("before-call", self._called(role))
+            core.register("before-call", self._called("source" if identity[0] else None))
 
     def recorded(self) -> list[Recorded]:
         """Return each request to IAM once, in order."""
@@ -52,11 +54,11 @@ class Recorder:
     def _given(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
         context["given"] = dict(params)
 
-    def _called(self, role: Role) -> Any:
+    def _called(self, assumed: Role | None) -> Any:
         def called(model: Any, request_signer: Any, context: dict[str, Any], **_: Any) -> None:
             # The role's own credentials are fetched by the one that assumes it.
-            acting = "flow" if model.name == "AssumeRole" else role
-            side = "target" if acting == "flow" else "source"
+            acting = "flow" if model.name == "AssumeRole" else assumed or self.role
+            side = "source" if acting == "source" else "target"
             call = Call(
                 account=self._aws.facts[f"{side}_account"],
                 region=request_signer.region_name,

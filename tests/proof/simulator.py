@@ -17,6 +17,11 @@ CACHE = Path(__file__).resolve().parents[2] / ".iam-simulate"
 
 Allowed = "Allowed"
 
+# The simulator passes over `aud` and `sub` of a provider, which the reference does not list: they
+# go by the names of two claims that it lists.
+_HOST = "token.actions.githubusercontent.com"
+_CLAIMS = {f"{_HOST}:aud": f"{_HOST}:actor", f"{_HOST}:sub": f"{_HOST}:job_workflow_ref"}
+
 
 @dataclass(frozen=True)
 class Document:
@@ -120,11 +125,14 @@ def judge(
         ],
         "removals": removals,
     }
+    text = json.dumps(asked)
+    for claim, listed in _CLAIMS.items():
+        text = text.replace(claim, listed)
     done = subprocess.run(  # noqa: S603
         # As a text, so that Node.js looks for the package where it was installed.
         [str(shutil.which("node")), "--input-type=module", "--eval", program],
         cwd=folder,
-        input=json.dumps(asked),
+        input=text,
         capture_output=True,
         text=True,
         check=False,

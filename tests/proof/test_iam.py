@@ -1,10 +1,10 @@
-"""The policies of the two stacks allow what runs ask for and nothing else, no statement in vain.
+"""The policies of the stacks allow what is asked for and nothing else, no statement in vain.
 
 An independent simulator judges them, by npm's @cloud-copilot/iam-simulate.
 
 What runs ask for is recorded from whole runs on the sandbox, and kept in tests/data/calls.json;
 `UPDATE_GOLDEN=1` writes that file anew. What the sandbox does not carry out (ECS, the worker, AWS's
-own services) is in `declared`.
+own services), and what CI asks for by commands that are not ours, is in `declared`.
 """
 
 import json
@@ -178,6 +178,14 @@ def runs(aws: Sandbox, refresh: Refresh) -> None:
     assert refresh("op-7").error is not None
 
 
+def looks_of_ci(recorder: Recorder) -> None:
+    """Let the product do what deploy.yml and restore.yml have it do with a role of their own."""
+    recorder.role = "deploy"
+    main(["doctor"])
+    recorder.role = "restore"
+    assert main(["status", "op-7", "--follow"]) == 1  # it has FAILED
+
+
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_policies_allow_what_runs_ask(
@@ -194,6 +202,7 @@ def test_policies_allow_what_runs_ask(
         {PREFECT_API_URL: f"{prefect.url}/api", PREFECT_LOGGING_TO_API_ENABLED: False}
     ):
         runs(aws, refresh)
+    looks_of_ci(recorder)
     fresh = recorder.recorded()
 
     if os.environ.get("UPDATE_GOLDEN"):

@@ -67,6 +67,18 @@ def test_no_input_becomes_code(text: str) -> None:
     assert not any("${{" in script for script in scripts)
 
 
+def test_every_variable_is_listed() -> None:
+    """
+    Whoever copies the files sets what is named at their heads, and all of it is used.
+    """
+    texts = [(FOLDER / f"{name}.yml").read_text() for name in ("deploy", "restore")]
+    heads = " ".join(text.partition("\nname: ")[0] for text in texts)
+    used = set(re.findall(r"\bvars\.(\w+)", " ".join(texts)))
+
+    kinds = {"PREFECT_API_KEY", "PREFECT_API_AUTH_STRING"}
+    assert set(re.findall(r"\b[A-Z][A-Z_]{4,}\b", heads)) - kinds == used
+
+
 def test_both_ways_to_restore_take_the_same() -> None:
     """
     By hand and from another workflow.

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 os.environ.setdefault("MOTO_DISABLE_GLOBAL_CORS", "true")  # costs time, serves browsers only
+os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")  # 1,300, copied at each reset
 
 from flask import Flask
 from moto.core.base_backend import BackendDict

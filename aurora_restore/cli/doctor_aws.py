@@ -30,7 +30,7 @@ def checks(
     try:
         identity = sessions.target_client("sts", _region(known)).get_caller_identity()
     except (BotoCoreError, ClientError) as error:
-        remedy = "Set AWS_PROFILE or AWS_REGION, or renew the credentials of this shell."
+        remedy = "Set AWS_PROFILE and AWS_DEFAULT_REGION, or renew the credentials of this shell."
         return [failed("account", "AWS credentials", _said(error), remedy)]
     account, who = identity["Account"], identity["Arn"]
     return [

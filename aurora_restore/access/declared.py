@@ -12,6 +12,7 @@ from pydantic.functional_validators import AfterValidator
 MAX_NAME_BYTES = 63  # PostgreSQL cuts longer names silently (NAMEDATALEN)
 RESERVED_PREFIXES = ("pg_", "rds")
 RESERVED = frozenset({"postgres", "public", "none", "rdsadmin"})
+DEFAULT_SCHEMAS = ["public"]
 
 Preset = Literal["read_only", "read_write", "owner", "monitoring"]
 
@@ -120,7 +121,7 @@ class DatabaseRole(BaseModel):
         "owns the objects), or monitoring (reads the server's statistics).",
     )
     schemas: list[Name] = Field(
-        default=["public"],
+        default=DEFAULT_SCHEMAS,
         title="Schemas",
         min_length=1,
         description="Schemas of the request's database in which it may do so.",
@@ -166,7 +167,8 @@ class DatabaseRole(BaseModel):
         if self.iam and self.secret_id is not None:
             message = "iam: with IAM no password logs in; leave out secret_id, or iam"
             raise ValueError(message)
-        if "schemas" in self.model_fields_set and self.access in {None, "monitoring"}:
+        # Not whether it was given: the record of the plan and Prefect's form give every field.
+        if self.schemas != DEFAULT_SCHEMAS and self.access in {None, "monitoring"}:
             raise ValueError("schemas: without effect; say in access what it may do in them")
         if self.make_secret and self.secret_id is None:
             raise ValueError("make_secret: name the secret to make in secret_id")

@@ -46,6 +46,25 @@ def test_name_postgresql_would_not_keep_is_refused(name, said) -> None:
 
 
 @pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"access": "monitoring", "iam": True},
+        {"access": "read_only", "secret_id": "s"},
+        {"privileges": [{"preset": "monitoring"}, {"schemas": ["s"], "on_tables": ["SELECT"]}]},
+        {"member_of": ["b"], "valid_until": "2030-01-01T00:00:00Z", "settings": {"a": "b"}},
+    ],
+)
+def test_role_is_read_back_as_it_was_written(more) -> None:
+    """
+    The record of a plan and Prefect's form give every field, also those nobody has set.
+    """
+    declared = role("a", **more)
+
+    assert DatabaseRole.model_validate_json(declared.model_dump_json()) == declared
+
+
+@pytest.mark.parametrize(
     ("more", "said"),
     [
         ({"iam": True, "secret_id": "s"}, "iam: with IAM no password logs in"),
@@ -53,6 +72,8 @@ def test_name_postgresql_would_not_keep_is_refused(name, said) -> None:
         ({"member_of": ["r"]}, "member_of: 'r' is a member of itself; remove it"),
         ({"member_of": ["rds_iam"]}, "set iam to true instead"),
         ({"settings": {"Bad Name": "x"}}, "settings"),
+        ({"schemas": ["s"]}, "schemas: without effect; say in access what it may do in them"),
+        ({"schemas": ["s"], "access": "monitoring"}, "schemas: without effect"),
         ({"privileges": [{"on_tables": ["SELECT"]}]}, "schemas: missing"),
         ({"privileges": [{"preset": "read_only"}]}, "schemas: missing"),
         ({"privileges": [{"schemas": ["s"], "on_tables": ["ALL"]}]}, "on_tables"),

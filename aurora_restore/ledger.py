@@ -195,6 +195,12 @@ def enter(records: RecordStore, known: Details, step: Step) -> Entry:
     return Entry(own.started_at, plan, percent=own.percent)
 
 
+def began(operation_id: str, step: Step) -> datetime:
+    """Return when this run's attempt of a step began, by its record; now if it has none."""
+    own = store().read(operation_id).steps.get(step)
+    return (own and own.started_at) or datetime.now(UTC)
+
+
 def is_of_earlier_run(operation_id: str, step: Step) -> bool:
     """Whether a step's record was written by a run before this one."""
     own = store().read(operation_id).steps.get(step)
@@ -233,10 +239,7 @@ def restored_resource_id(operation_id: str) -> str:
 
 def intend_deletion(operation_id: str, old: OldCluster, final_snapshot_id: str | None) -> None:
     """Record which cluster is about to be deleted, before the first call that does so."""
-    records = store()
-    if records.read(operation_id).note("deletion") is not None:
-        return
-    records.note(
+    store().note(
         operation_id,
         deletion={
             "cluster_id": old.blueprint.cluster_id,

@@ -293,6 +293,30 @@ def test_options_that_are_not_used_give_no_right() -> None:
     assert "ReadPrefectsSecret" not in statements(plain, "ExecutionRole")
 
 
+def test_grants_that_are_asked_for_let_nobody_use_a_key(flow: dict[str, dict[str, Any]]) -> None:
+    """
+    But for AWS's services the role may make grants to look at a key, to itself; the snapshots' key
+    lets it make the same.
+    """
+    text = (FOLDER / "source-key-statements.json").read_text()
+    of_key = json.loads(text.replace("TARGET_ACCOUNT", stacks.TARGET_ACCOUNT))
+
+    granting = [
+        each
+        for each in [*flow.values(), *of_key]
+        if "kms:CreateGrant" in listed(each["Action"])
+        and each["Condition"] != {"Bool": {"kms:GrantIsForAWSResource": "true"}}
+    ]
+    session = f"arn:aws:sts::{stacks.TARGET_ACCOUNT}:assumed-role/aurora-restore-task/*"
+    assert [each["Condition"] for each in granting] == 2 * [
+        {
+            "StringLike": {"kms:GranteePrincipal": session},
+            "ForAllValues:StringEquals": {"kms:GrantOperations": "DescribeKey"},
+            "Null": {"kms:GrantOperations": "false"},
+        }
+    ]
+
+
 def test_worker_passes_two_roles_on_to_ecs_only(target: Template) -> None:
     """
     The boundary leaves of Prefect's `role/*` the two that a flow run has.

@@ -261,8 +261,11 @@ class Call:
 
     def _kms_CreateGrant(self) -> Iterator[Asked]:  # noqa: N802
         key = self.key_of(self.parameters["KeyId"], self.region)
-        grantee = {"kms:GranteePrincipal": self.parameters["GranteePrincipal"]}
-        yield self._asked(self.operation, key, **grantee)
+        grant = {
+            "kms:GranteePrincipal": self.parameters["GranteePrincipal"],
+            "kms:GrantOperations": self.parameters["Operations"],
+        }
+        yield self._asked(self.operation, key, **grant)
 
     def _sts_AssumeRole(self) -> Iterator[Asked]:  # noqa: N802
         external = self.parameters.get("ExternalId")

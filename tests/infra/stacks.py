@@ -1,5 +1,7 @@
 """The stacks as the sandbox's world would have them: every option in use."""
 
+from importlib.resources import as_file, files
+
 from tests.infra.templates import GITHUB, SOURCE, TARGET, Template
 
 SOURCE_ACCOUNT, SOURCE_REGION = "123456789012", "us-east-1"
@@ -77,3 +79,19 @@ def github(**parameters: str) -> Template:
         GITHUB_PARAMETERS | parameters,
         {"Provider": GITHUB_PROVIDER},
     )
+
+
+def prefect_worker() -> Template:
+    """Return Prefect's own stack for the worker, as prefect-aws brings it."""
+    with as_file(files("prefect_aws").joinpath("templates/ecs/service.json")) as path:
+        return Template(
+            path,
+            TARGET_ACCOUNT,
+            TARGET_REGION,
+            {
+                "WorkPoolName": "ecs-target",
+                "ExistingClusterIdentifier": "aurora-restore",
+                "ExistingVpcId": "vpc-1",
+                "ExistingSubnetIds": "subnet-1",
+            },
+        )

@@ -554,6 +554,18 @@ def test_topic_refuses_what_comes_in_clear(target: Template) -> None:
 # ── where flow runs work ─────────────────────────────────────────────────────
 
 
+def test_cluster_has_what_prefects_worker_runs_on(target: Template) -> None:
+    """
+    ECS takes a strategy of providers that the cluster is associated with, and refuses others.
+    """
+    services = stacks.prefect_worker().resources("AWS::ECS::Service").values()
+
+    [strategy] = [each["CapacityProviderStrategy"] for each in services]
+    wanted = {each["CapacityProvider"] for each in strategy}
+    assert wanted
+    assert wanted <= set(target.resource("Cluster")["CapacityProviders"])
+
+
 def test_logs_end_some_day_and_not_soon(target: Template) -> None:
     """
     By default a quarter of a year; only what CloudWatch Logs takes can be chosen.

@@ -1,7 +1,6 @@
 """The policies of the stacks, and questions to the simulator made of requests."""
 
 import json
-from importlib.resources import as_file, files
 from typing import Any
 
 from authorizing import Asked
@@ -73,7 +72,7 @@ def documents() -> dict[str, Document]:
         "flow": _identity(target, "FlowTaskRole"),
         "source": _identity(source, "Role"),
         "execution": _identity(target, "ExecutionRole"),
-        "prefect's worker": _identity(prefect_worker(), "EcsTaskRole8DFA0181"),
+        "prefect's worker": _identity(stacks.prefect_worker(), "EcsTaskRole8DFA0181"),
         "worker boundary": Document(
             "boundary", target.resource("WorkerBoundary")["PolicyDocument"]
         ),
@@ -91,22 +90,6 @@ def documents() -> dict[str, Document]:
         "other key": own_key,
         "source key": source_key(),
     }
-
-
-def prefect_worker() -> Template:
-    """Return Prefect's own stack for the worker, as prefect-aws brings it."""
-    with as_file(files("prefect_aws").joinpath("templates/ecs/service.json")) as path:
-        return Template(
-            path,
-            stacks.TARGET_ACCOUNT,
-            stacks.TARGET_REGION,
-            {
-                "WorkPoolName": "ecs-target",
-                "ExistingClusterIdentifier": "aurora-restore",
-                "ExistingVpcId": "vpc-1",
-                "ExistingSubnetIds": "subnet-1",
-            },
-        )
 
 
 def source_key() -> Document:

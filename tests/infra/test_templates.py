@@ -599,28 +599,6 @@ def test_flow_runs_reach_https_and_the_database_only(target: Template) -> None:
     assert database["DestinationSecurityGroupId"] == "sg-0123456789abcdef0"
 
 
-def test_tasks_that_end_badly_are_told(target: Template) -> None:
-    """
-    The rule is about this cluster, and about tasks of no service that did not end by themselves
-    with 0; what it makes of them is JSON in the schema of the other announcements.
-    """
-    rule = target.resource("StoppedTasks")
-
-    detail = rule["EventPattern"]["detail"]
-    assert detail["clusterArn"] == [
-        f"arn:aws:ecs:{stacks.TARGET_REGION}:{stacks.TARGET_ACCOUNT}:cluster/aurora-restore"
-    ]
-    assert detail["lastStatus"] == ["STOPPED"]
-    assert detail["group"] == [{"anything-but": {"prefix": "service:"}}]
-    assert len(detail["$or"]) == 2
-    transformer = rule["Targets"][0]["InputTransformer"]
-    filled = re.sub(r"<(\w+)>", r"\1", transformer["InputTemplate"])
-    assert json.loads(filled)["source"] == "custom"
-    assert set(re.findall(r"<(\w+)>", transformer["InputTemplate"])) == set(
-        transformer["InputPathsMap"]
-    )
-
-
 def test_alarms_can_be_left_out() -> None:
     """
     With alarms, silence of the watchdog breaches; without, there is none.

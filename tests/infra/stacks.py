@@ -18,6 +18,10 @@ HOP_KEY = key(TARGET_ACCOUNT, SOURCE_REGION, 2)
 SOURCE_KEY = key(SOURCE_ACCOUNT, SOURCE_REGION, 3)
 STATE_KEY = key(TARGET_ACCOUNT, TARGET_REGION, 4)
 OTHER_KEY = key(TARGET_ACCOUNT, TARGET_REGION, 5)  # of the account, but of no stack
+SECRETS_MANAGERS_KEY = f"arn:aws:kms:{TARGET_REGION}:{TARGET_ACCOUNT}:key/id-of-aws-secretsmanager"
+MASTER_SECRET_KEY = key(TARGET_ACCOUNT, TARGET_REGION, 6)
+COPY_KEY = key(SOURCE_ACCOUNT, SOURCE_REGION, 7)
+DEFAULT_KEY = key(SOURCE_ACCOUNT, SOURCE_REGION, 8)  # aws/rds of the source account
 
 TARGET_PARAMETERS = {
     "TargetClusters": "staging*",
@@ -29,6 +33,7 @@ TARGET_PARAMETERS = {
     "SourceKeyArn": SOURCE_KEY,
     "HopKeyArn": HOP_KEY,
     "DatabaseRoleArns": f"arn:aws:iam::{TARGET_ACCOUNT}:role/rds-monitoring",
+    "MasterSecretKeyArn": MASTER_SECRET_KEY,
     "FilesArn": "arn:aws:s3:::refresh-files/staging/*",
     "DatabaseUsers": "refresh",
     "MakesSecrets": "yes",
@@ -44,6 +49,7 @@ SOURCE_PARAMETERS = {
     "Snapshots": "daily-backup-*",
     "SnapshotKeyArn": SOURCE_KEY,
     "Unshareable": "rds:production-*",
+    "CopyKeyArn": COPY_KEY,
 }
 GITHUB_HOST = "token.actions.githubusercontent.com"
 GITHUB_PROVIDER = f"arn:aws:iam::{TARGET_ACCOUNT}:oidc-provider/{GITHUB_HOST}"

@@ -156,6 +156,9 @@ def test_every_arn_names_account_and_region(template: Template, role: str) -> No
                 continue
             _, _, service, region, account, _ = resource.split(":", 5)
             assert "*" not in region + account, name
+            assert (
+                service != "kms" or "*" not in resource or "kms:ResourceAliases" in str(statement)
+            )
             assert (region and account) or service in {"iam", "s3"}, name
 
 
@@ -230,7 +233,7 @@ def test_source_role_can_share_and_nothing_else_by_default() -> None:
     """
     Without snapshots that cannot be shared it has no right to copy, mark or delete.
     """
-    plain = statements(stacks.source(Unshareable="", SnapshotKeyArn=""), "Role")
+    plain = statements(stacks.source(Unshareable="", SnapshotKeyArn="", CopyKeyArn=""), "Role")
 
     assert set(plain) == {"FindSnapshots", "ShareSnapshots"}
 
@@ -282,12 +285,21 @@ def test_options_that_are_not_used_give_no_right() -> None:
     Files, logins by IAM, secrets and roles are allowed only where they are asked for.
     """
     none = dict.fromkeys(
-        ("SourceKeyArn", "HopKeyArn", "DatabaseRoleArns", "FilesArn", "DatabaseUsers"), ""
+        (
+            "SourceKeyArn",
+            "HopKeyArn",
+            "MasterSecretKeyArn",
+            "DatabaseRoleArns",
+            "FilesArn",
+            "DatabaseUsers",
+        ),
+        "",
     )
     plain = stacks.target(**none, MakesSecrets="no", PrefectSecretArn="")
 
     names = set(statements(plain, "FlowTaskRole"))
     assert not names & {"ReadFiles", "LogInByIam", "MakeSecrets", "MakePasswords"}
+    assert "UseTheKeyOfMasterPasswords" not in names
     assert "HandRolesOnToRds" not in names
     assert statements(plain, "FlowTaskRole")["LookAtKeys"]["Resource"] == [stacks.CLUSTER_KEY]
     assert "ReadPrefectsSecret" not in statements(plain, "ExecutionRole")

@@ -40,6 +40,10 @@ OF_RESOURCES = {
     stacks.HOP_KEY: "hop key",
     stacks.SOURCE_KEY: "source key",
     stacks.OTHER_KEY: "other key",
+    stacks.SECRETS_MANAGERS_KEY: "AWS's key",
+    stacks.MASTER_SECRET_KEY: "master secret's key",
+    stacks.COPY_KEY: "copy key",
+    stacks.DEFAULT_KEY: "AWS's key at the source",
 }
 OURS = (
     "flow",
@@ -88,6 +92,10 @@ def documents() -> dict[str, Document]:
         "cluster key": own_key,
         "hop key": own_key,
         "other key": own_key,
+        "master secret's key": own_key,
+        "AWS's key": own_key,  # its metadata; of use it lets in who may use the service
+        "copy key": _whole_account(stacks.SOURCE_ACCOUNT),
+        "AWS's key at the source": _whole_account(stacks.SOURCE_ACCOUNT),
         "source key": source_key(),
     }
 

@@ -75,6 +75,7 @@ KEYS = {
     "the clusters' key": stacks.CLUSTER_KEY,
     "the hop's key": stacks.HOP_KEY,
     "the snapshots' key": stacks.SOURCE_KEY,
+    "the key of master passwords": stacks.MASTER_SECRET_KEY,
 }
 GRANTS = {
     "to somebody else": (f"arn:aws:iam::{STRANGER}:root", "DescribeKey"),
@@ -224,6 +225,11 @@ DENIED: dict[str, Recorded] = {
             f"arn:aws:secretsmanager:{SOURCE_HERE}:secret:aurora-restore/app-AbCdEf",
         ),
     ),
+    "look at another key at the source": (
+        "source",
+        Asked("kms:DescribeKey", stacks.DEFAULT_KEY, {"kms:ResourceAliases": ["alias/finance"]}),
+    ),
+    "use the copies' key itself at the source": ("source", Asked("kms:Decrypt", stacks.COPY_KEY)),
     # secrets and keys
     "read another secret": ("flow", Asked("secretsmanager:GetSecretValue", _secret("billing/api"))),
     "read another cluster's master password": (
@@ -253,6 +259,33 @@ DENIED: dict[str, Recorded] = {
         for key, arn in KEYS.items()
         for what, (to, *operations) in GRANTS.items()
     },
+    "look at another key": ("flow", Asked("kms:DescribeKey", stacks.OTHER_KEY, VIA_RDS)),
+    "look at the key of another service": (
+        "flow",
+        Asked(
+            "kms:DescribeKey", stacks.OTHER_KEY, VIA_RDS | {"kms:ResourceAliases": ["alias/aws/s3"]}
+        ),
+    ),
+    "use Secrets Manager's key": (
+        "flow",
+        Asked(
+            "kms:Decrypt",
+            stacks.OTHER_KEY,
+            VIA_RDS | {"kms:ResourceAliases": ["alias/aws/secretsmanager"]},
+        ),
+    ),
+    "use the key of master passwords itself": (
+        "flow",
+        Asked("kms:Decrypt", stacks.MASTER_SECRET_KEY),
+    ),
+    "use the key of master passwords through another service": (
+        "flow",
+        Asked(
+            "kms:Decrypt",
+            stacks.MASTER_SECRET_KEY,
+            {"kms:ViaService": f"s3.{stacks.TARGET_REGION}.amazonaws.com"},
+        ),
+    ),
     "delete a key": ("flow", Asked("kms:ScheduleKeyDeletion", stacks.STATE_KEY)),
     # records and announcements
     "write to another table": (

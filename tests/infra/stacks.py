@@ -26,6 +26,8 @@ DEFAULT_KEY = key(SOURCE_ACCOUNT, SOURCE_REGION, 8)  # aws/rds of the source acc
 TARGET_PARAMETERS = {
     "TargetClusters": "staging*",
     "TargetInstances": "staging*",
+    "MoreClusters": "reporting*",
+    "MoreInstances": "reporting*",
     "SubnetGroupName": "aurora-restore",
     "ClusterKeyArn": CLUSTER_KEY,
     "SourceAccountId": SOURCE_ACCOUNT,

@@ -277,7 +277,7 @@ def test_only_named_clusters_are_changed(flow: dict[str, dict[str, Any]]) -> Non
     for name, statement in flow.items():
         for resource in listed(statement["Resource"]):
             if name != "Look" and re.search(r":(cluster|db):", resource):
-                assert resource.endswith(("cluster:staging*", "db:staging*")), name
+                assert re.search(r":(cluster|db):(staging|reporting)\*$", resource), name
 
 
 def test_options_that_are_not_used_give_no_right() -> None:
@@ -289,6 +289,8 @@ def test_options_that_are_not_used_give_no_right() -> None:
             "SourceKeyArn",
             "HopKeyArn",
             "MasterSecretKeyArn",
+            "MoreClusters",
+            "MoreInstances",
             "DatabaseRoleArns",
             "FilesArn",
             "DatabaseUsers",
@@ -300,6 +302,12 @@ def test_options_that_are_not_used_give_no_right() -> None:
     names = set(statements(plain, "FlowTaskRole"))
     assert not names & {"ReadFiles", "LogInByIam", "MakeSecrets", "MakePasswords"}
     assert "UseTheKeyOfMasterPasswords" not in names
+    changed = statements(plain, "FlowTaskRole")["ChangeAndDeleteWhatIsMarked"]["Resource"]
+    assert [each.split(":", 5)[5] for each in changed] == [
+        "cluster-snapshot:*",
+        "cluster:staging*",
+        "db:staging*",
+    ]
     assert "HandRolesOnToRds" not in names
     assert statements(plain, "FlowTaskRole")["LookAtKeys"]["Resource"] == [stacks.CLUSTER_KEY]
     assert "ReadPrefectsSecret" not in statements(plain, "ExecutionRole")

@@ -128,6 +128,20 @@ def question(who: str, asked: Asked) -> Question:
     )
 
 
+def of_another_target(recorded: list[Recorded]) -> list[Recorded]:
+    """Return what runs would ask for if the target cluster were the stack's other one."""
+    theirs = [
+        (role, Asked(each.action, _renamed(each.resource), _renamed(each.context)))
+        for role, each in recorded
+        if role == "flow" and each.action.startswith(("rds:", "secretsmanager:"))
+    ]
+    return [each for each in theirs if each not in recorded]
+
+
+def _renamed(value: Any) -> Any:
+    return json.loads(json.dumps(value).replace("staging", "reporting"))
+
+
 def questions(recorded: list[Recorded]) -> list[Question]:
     """Return the question of each request, each once."""
     made = {str(each): each for each in (question(who, asked) for who, asked in recorded)}

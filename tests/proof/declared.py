@@ -42,8 +42,8 @@ def declared() -> list[Recorded]:
 
 
 _BY_ROLE: dict[str, list[Asked]] = {
-    # A login by IAM is no call: PostgreSQL on AWS asks. Recorded clusters have Secrets Manager's own
-    # key for their master passwords.
+    # A login by IAM is no call: PostgreSQL on AWS asks. No recorded cluster has another key than
+    # Secrets Manager's own for its master password.
     "flow": [
         *of_master_password(stacks.MASTER_SECRET_KEY, stacks.TARGET_REGION),
         Asked("rds-db:connect", f"arn:aws:rds-db:{HERE}:dbuser:cluster-ABCDEFGH/refresh"),

@@ -15,7 +15,7 @@ from typing import Any
 
 import clients
 import pytest
-from court import NOT_JUDGED, OURS, documents, question, questions
+from court import NOT_JUDGED, OURS, documents, of_another_target, question, questions
 from declared import declared
 from denials import DENIED
 from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
@@ -48,7 +48,7 @@ AUTOMATED = {
 
 def prove(recorded: list[Recorded], record_property: Property) -> None:
     """Judge everything; tell the counts; fail with what is not as it must be."""
-    asked = questions([*recorded, *declared()])
+    asked = questions([*recorded, *of_another_target(recorded), *declared()])
     forbidden = {name: question(*case) for name, case in DENIED.items()}
 
     verdict = judge(documents(), [*asked, *forbidden.values()], OURS)

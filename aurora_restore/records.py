@@ -195,7 +195,8 @@ class RecordStore:
         # A head item without a digest is of a run that ended before it had a valid request.
         if self.read(operation_id).is_anothers(request):
             raise another_request(operation_id)
-        details = {"request": request.model_dump(mode="json"), "request_digest": digest}
+        # As text: the table has one kind of number, so 0.0 would come back as 0, another request.
+        details = {"request": request.model_dump_json(), "request_digest": digest}
         try:
             self._put(operation_id, HEAD, "IN_PROGRESS", details, target=request.target_name)
         except _AlreadySo:
@@ -361,6 +362,11 @@ def _from_item(item: Item) -> StepRecord:
     except ValueError:
         resource = f"record {fields['step']} of operation {fields['operation_id']}"
         raise RecordsDamaged(resource, "its plan cannot be read") from None
+    asked = fields.get("details", {}).get("request")
+    if isinstance(asked, str):
+        # One that is no JSON stays as it is: not a valid request.
+        with suppress(ValueError):
+            fields["details"]["request"] = json.loads(asked)
     return StepRecord(**fields, notes=item)
 
 

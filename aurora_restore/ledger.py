@@ -122,7 +122,8 @@ def begin(
 ) -> OperationBegun:
     """Put the operation's head item; nothing is done before that.
 
-    Safe to repeat by the same request: that is how an operation is resumed.
+    Safe to repeat by the same request: that is how an operation is resumed. The hash that a person
+    has agreed to is kept: it holds for every later run that is given none.
 
     Raises:
         Refused: the operation is another request's, has already succeeded, or has gone back.
@@ -147,7 +148,8 @@ def begin(
             "what it had made was removed by cleanup, so it cannot go on",
             "Start another one: leave operation_id out.",
         )
-    records.begin(operation_id, request)
+    plan_hash = plan_hash or operation.note("plan_hash")
+    records.begin(operation_id, request, plan_hash)
     usual = operation.note("usual_seconds") or expected_duration(records, request).seconds
     # A success that was told is not told again by a run that only has to record it.
     told = (operation.note("outcome") or {}).get("result") == "SUCCESS"

@@ -237,10 +237,11 @@ def _delete_instance(rds: "RDSClient", instance_id: str) -> None:
             raise
 
 
-def remove_kept(rds: "RDSClient", target_cluster_id: str) -> None:
+def remove_kept(rds: "RDSClient", target_cluster_id: str, *, may_lift: bool) -> None:
     """Delete the old clusters that swaps of this target left for a time that is over.
 
-    One that may not be deleted, for it was stopped or tied to others since, is left as it is.
+    One that may not be deleted, for it was stopped, tied to others or protected since, is left as
+    it is.
 
     Raises:
         NotReady: one is being deleted.
@@ -254,7 +255,7 @@ def remove_kept(rds: "RDSClient", target_cluster_id: str) -> None:
             of_target = cluster.tags.get(tags.TARGET) == target_cluster_id
             if not (ours and of_target and cluster.tags.get(tags.DELETE_AFTER, "9") < now):
                 continue
-            if blocked := obstacles(cluster, lift_protection=True):
+            if blocked := obstacles(cluster, lift_protection=may_lift):
                 logger.warning("Not deleted although its time is over: %s", blocked[0])
                 continue
             if cluster.protected:

@@ -258,12 +258,13 @@ def test_overdue_cluster_is_removed(
     account: Sandbox, rds: Any, admin: Any, *, protected: bool
 ) -> None:
     """
-    An old cluster of this target whose time is over is deleted, protected or not.
+    An old cluster of this target whose time is over is deleted, also one that had been protected
+    if the request lifts that.
     """
     mark(admin, account)
     admin.modify_db_cluster(DBClusterIdentifier="staging", DeletionProtection=protected)
 
-    waited(account, lambda: deleting.remove_kept(rds, "staging"))
+    waited(account, lambda: deleting.remove_kept(rds, "staging", may_lift=protected))
 
     assert clusters.find_cluster(rds, "staging") is None
     assert len(done(account, "ModifyDBCluster")) == protected
@@ -292,7 +293,7 @@ def test_cluster_that_is_not_due_or_not_ours_is_left(
     """
     mark(admin, account, **changed)
 
-    deleting.remove_kept(rds, "staging")
+    deleting.remove_kept(rds, "staging", may_lift=True)
 
     assert changes(account) == []
     assert [each for each in caplog.messages if "its time is over" in each] == []
@@ -308,7 +309,24 @@ def test_overdue_cluster_that_was_stopped_is_left(
     admin.stop_db_cluster(DBClusterIdentifier="staging")
     account.advance(3600)
 
-    deleting.remove_kept(rds, "staging")
+    deleting.remove_kept(rds, "staging", may_lift=True)
 
     assert changes(account) == []
     assert "its status is 'stopped', so AWS does not delete it" in caplog.text
+
+
+def test_overdue_cluster_that_is_protected_is_left(
+    account: Sandbox, rds: Any, admin: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """
+    Without consent nobody's deletion protection is lifted, nor any of its instances deleted: it is
+    told.
+    """
+    mark(admin, account)
+    admin.modify_db_cluster(DBClusterIdentifier="staging", DeletionProtection=True)
+
+    deleting.remove_kept(rds, "staging", may_lift=False)
+
+    assert changes(account) == []
+    assert "Not deleted although its time is over" in caplog.text
+    assert "deletion protection is on" in caplog.text

@@ -6,7 +6,7 @@ from psycopg2.extensions import connection
 
 from aurora_restore.access import catalogue, queries
 from aurora_restore.access.changes import Lock
-from aurora_restore.access.declared import is_reserved
+from aurora_restore.access.declared import is_built_in
 from aurora_restore.access.execution import send, told
 from aurora_restore.access.reading import ask, read_roles
 from aurora_restore.access.statements import Renderer
@@ -23,7 +23,7 @@ _SESSIONS = """
 
 
 def close(database: connection) -> list[str]:
-    """Lock every login but the master's and the reserved ones; return their names.
+    """Lock every login but the master's and the built-in ones; return their names.
 
     The caller commits, and then calls `end_sessions`: until the commit one can still log in.
     Safe to repeat.
@@ -47,7 +47,7 @@ def close(database: connection) -> list[str]:
 def end_sessions(database: connection) -> int:
     """End every session of a role that may not log in (any more); return how many there were.
 
-    Reserved roles and superusers are left alone. Safe to repeat.
+    Built-in roles and superusers are left alone. Safe to repeat.
 
     Raises:
         DatabaseSetupError: a session may not be ended, or does not end within some seconds.
@@ -76,4 +76,4 @@ def _sessions(database: connection) -> list[tuple[str, int]]:
         # Inside a transaction PostgreSQL shows the sessions of its first look, otherwise.
         cursor.execute("SELECT pg_stat_clear_snapshot()")
         cursor.execute(_SESSIONS)
-        return [(name, pid) for name, pid in cursor.fetchall() if not is_reserved(name)]
+        return [(name, pid) for name, pid in cursor.fetchall() if not is_built_in(name)]

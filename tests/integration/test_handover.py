@@ -225,6 +225,33 @@ def test_source_login_is_dropped_if_asked(restored: Restored) -> None:
     assert restored.sql(owner) == [(MASTER,)]
 
 
+@pytest.mark.parametrize("undeclared", ["lock", "drop"])
+def test_login_called_postgres_is_closed_when_another_is_the_master(
+    restored: Restored, undeclared: str
+) -> None:
+    """
+    Only the master of now is left alone: not a login of the usual name, nor one like RDS's.
+    """
+    restored.sql(
+        "CREATE ROLE boss LOGIN CREATEROLE CREATEDB PASSWORD 'of-the-boss';"
+        "CREATE ROLE rdsapp LOGIN PASSWORD 'of-rdsapp';"
+        "GRANT rds_superuser, postgres, prod_app, owner_of_sales, rdsapp TO boss WITH ADMIN OPTION;"
+        "ALTER DATABASE postgres OWNER TO boss"
+    )
+    server = replace(restored.server, username="boss", password=SecretStr("of-the-boss"))
+    asked = wanted(APP, undeclared=undeclared)
+
+    with restored.as_role(MASTER, PASSWORD) as session, restored.as_role("rdsapp", "of-rdsapp"):
+        told = hand_over(server, asked, credentials(asked))
+        with pytest.raises(psycopg2.OperationalError), session.cursor() as cursor:
+            cursor.execute("SELECT 1")
+
+    assert restored.logins() == ["app", "boss"]
+    assert sorted(told.locked + told.dropped) == [MASTER, "prod_app", "rdsapp"]
+    with pytest.raises(psycopg2.OperationalError), restored.as_role(MASTER, PASSWORD):
+        pass
+
+
 BAD_SCRIPT = {"scripts": [script(MASK), script("SELECT 1/0;", "broken.sql")]}
 BAD_PROOF = {"verify": [Assertion(name="none", sql="SELECT count(*) = 9 FROM sales.customers")]}
 BAD_ROLE = {"scripts": [script("GRANT DELETE ON sales.customers TO PUBLIC;")]}

@@ -25,14 +25,14 @@ _SESSIONS = """
 def close(database: connection) -> list[str]:
     """Lock every login but the master's and the built-in ones; return their names.
 
-    The caller commits, and then calls `end_sessions`: until the commit one can still log in.
-    Safe to repeat.
+    The caller commits, and then calls `end_sessions`: until the commit one can still log in, and
+    a session that does not end must not keep the logins open. Safe to repeat.
 
     Raises:
-        DatabaseSetupError: a role cannot be locked, or a session does not end; nothing is locked.
+        DatabaseSetupError: a role cannot be locked; nothing is locked.
         NotReady: the connection or the server went away.
 
-    Source: PostgreSQL, ALTER ROLE; Server Signaling Functions.
+    Source: PostgreSQL, ALTER ROLE.
     """
     with told("the logins"):
         roles = {role.name: role for role in read_roles(database).values()}
@@ -40,7 +40,6 @@ def close(database: connection) -> list[str]:
         names = sorted(name for name in catalogue.logins(roles, master) if roles[name].login)
     render = Renderer(database.server_version, master, {}).render
     send(database, [Lock(name) for name in names], render)
-    end_sessions(database)
     return names
 
 

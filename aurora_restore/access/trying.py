@@ -53,7 +53,14 @@ def prove(roles: Sequence[DatabaseRole], database: str, connect: Connect) -> lis
 
     Source: PostgreSQL, Privileges.
     """
-    return [_try(role, roles, database, connect) for role in roles if role.logs_in]
+    tried = []
+    for role in roles:
+        if role.logs_in:
+            try:
+                tried.append(_try(role, roles, database, connect))
+            except psycopg2.Error as error:
+                raise failed(error, f"role {role.name}", "while trying what it may") from None
+    return tried
 
 
 def _try(
@@ -161,9 +168,10 @@ def _permitted(session: connection, probe: _Probe) -> bool:
     except errors.InsufficientPrivilege:
         return False
     except psycopg2.Error as error:
-        if error.pgcode is None:
+        if error.pgcode is None or session.closed:
             raise failed(error, "endpoint", f"while trying to {probe.said}") from None
         return True
     finally:
-        session.rollback()
+        if not session.closed:
+            session.rollback()
     return True

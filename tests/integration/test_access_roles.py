@@ -573,7 +573,7 @@ def test_undeclared_login_is_dropped_and_its_objects_stay(server) -> None:
         assert server.sql(
             "SELECT tableowner FROM pg_tables WHERE tablename = 'kept'", database
         ) == [(MASTER,)]
-    assert server.sql("SELECT FROM pg_roles WHERE rolname = 'old'") == []
+    assert server.sql("SELECT rolname FROM pg_roles WHERE rolname = 'old'") == []
     done = server.apply(login("r"), undeclared="drop")
     assert sum(each.changes for each in done.values()) == 0
 
@@ -601,6 +601,8 @@ def test_close_locks_every_login_but_the_masters(server) -> None:
     with server.logged_in("r", WORD) as session:
         with server.master() as opened:
             assert close(opened) == ["old", "r"]
+        with server.master() as opened:
+            assert end_sessions(opened) == 1
         with pytest.raises(psycopg2.OperationalError):
             run(session, "SELECT 1")
 

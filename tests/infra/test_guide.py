@@ -8,6 +8,7 @@ import pytest
 from botocore import xform_name
 from botocore.session import Session
 
+from deployments import worker
 from deployments.check import PLACEHOLDER, PREFECT_YAML
 from deployments.outputs import variable
 from tests.infra import stacks
@@ -75,12 +76,13 @@ def test_deploying_names_what_the_templates_ask_for() -> None:
     Each stack gets the parameters that have no default, and none that it does not have.
     """
     found = dict(
-        re.findall(r"--template-file \S+/(\S+).yaml\s+--parameter-overrides\s+([^\n]*)", TEXT)
+        re.findall(r"--template-file (?:\S+/)?(\S+)\.\w+\s+--parameter-overrides\s+([^\n]*)", TEXT)
     )
 
-    for path in (TARGET, SOURCE, GITHUB):
-        declared = parsed(path)["Parameters"]
-        named = {each.partition("=")[0] for each in shlex.split(found[path.stem])}
+    stacks_of = {path.stem: parsed(path) for path in (TARGET, SOURCE, GITHUB)}
+    for name, template in (stacks_of | {"worker": worker.mended(worker.upstream())}).items():
+        declared = template["Parameters"]
+        named = {each.partition("=")[0] for each in shlex.split(found[name])}
         assert {name for name, each in declared.items() if "Default" not in each} <= named
         assert named <= set(declared)
 

@@ -1,13 +1,18 @@
-"""The commands of deployments/README.md: AWS knows them, and every variable has a value by then."""
+"""The commands of deployments/README.md: each exists, and every variable has a value by then."""
 
 import re
 import shlex
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from botocore import xform_name
 from botocore.session import Session
 
+from aurora_restore.cli.app import COMMANDS as PROGRAMS_COMMANDS
 from deployments import worker
 from deployments.check import PLACEHOLDER, PREFECT_YAML
 from deployments.outputs import variable
@@ -18,10 +23,119 @@ GUIDE = Path(__file__).resolve().parents[2] / "deployments" / "README.md"
 _FENCED = re.findall(r"^```(\w*)\n(.*?)^```", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
 BLOCKS = [text for language, text in _FENCED if not language]
 TEXT = "".join(BLOCKS).replace("\\\n", " ")
+# What a reader has beside the packages of the lock, or the shell knows.
+MACHINES = {"aws", "docker", "gh", "git", "make", "sed"}
+WORDS = {"done", "eval", "export", "for", "true"}
 COMMANDS = sorted({" ".join(found) for found in re.findall(r"\baws ([a-z0-9]+) ([a-z-]+)", TEXT)})
 GLOBAL = {"--output", "--query", "--region"}
 RENAMED = {"--notification-endpoint": "--endpoint"}  # --endpoint-url is another thing
 DEPLOY = {"--stack-name", "--capabilities", "--template-file", "--parameter-overrides"}
+
+
+def typed(text: str) -> list[list[str]]:
+    """Return the words of each command of a script: those in pipes and substitutions as well."""
+    text = re.sub(r"(?:^|\s)# [^\n]*", "", text, flags=re.MULTILINE)
+    text = re.sub(r"'[^'\n]*'", "Q", text)
+    text = text.replace('"$(', "$(")
+    text = re.sub(r'"[^"\n()]*"', "Q", text).replace('"', "")
+    found = []
+    for piece in re.split(r"\$\(|\|\|?|&&|;|\n|\bdo\b|\bin\b", text):
+        words = piece.rstrip(" )").split()
+        while words and re.match(r"\w+=", words[0]):
+            words.pop(0)
+        if words:
+            found.append(words)
+    return found
+
+
+TYPED = typed(TEXT)
+
+
+def options_of(words: list[str]) -> set[str]:
+    return {each.partition("=")[0] for each in words if each.startswith("--")}
+
+
+def helped(*command: str) -> str:
+    """Return the help of a command of the venv; it must have one."""
+    asked = [sys.executable, "-m", *command, "--help"]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False)  # noqa: S603
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_every_command_is_one() -> None:
+    """
+    The first word of each line is a program: of the machine, or of the venv that `make` makes.
+    """
+    venvs = {"aurora-restore", "prefect", "python"}
+
+    assert {words[0] for words in TYPED} - WORDS <= MACHINES | venvs
+    assert {words[0] for words in TYPED} >= venvs
+    assert shutil.which("prefect", path=str(Path(sys.executable).parent))
+
+
+def test_venv_is_on_the_path_before_it_is_needed() -> None:
+    """
+    The first commands of the page make it and put it there.
+    """
+    first = [words[0] for words in TYPED][:2]
+
+    assert first == ["make", "export"]
+    assert TEXT.splitlines()[1] == 'export PATH="$PWD/.venv/bin:$PATH"'
+
+
+def test_make_has_the_targets() -> None:
+    """
+    Each is in the Makefile, with the help that `make` prints.
+    """
+    text = (GUIDE.parent.parent / "Makefile").read_text()
+    targets = {target for words in TYPED if words[0] == "make" for target in words[1:]}
+
+    assert targets == {"setup", "pool", "deploy"}
+    for target in targets:
+        assert re.search(rf"^{target}: \$\(READY\)$", text, re.MULTILINE)
+        assert f"make {target} " in text
+
+
+def test_python_has_the_modules() -> None:
+    """
+    Each `python -m` is a module of this repository or of the lock.
+    """
+    modules = {words[2] for words in TYPED if words[:2] == ["python", "-m"]}
+
+    assert modules >= {"deployments.outputs", "deployments.worker", "deployments.restore"}
+    assert all(find_spec(each) for each in modules)
+
+
+def test_prefect_has_the_commands() -> None:
+    """
+    Each with its options.
+    """
+    for words in (each for each in TYPED if each[0] == "prefect"):
+        said = helped("prefect", *words[1:3])
+        assert f"Usage: prefect {' '.join(words[1:3])} " in said
+        assert all(f"{option} " in said for option in options_of(words)), words
+
+
+def test_the_program_has_the_commands() -> None:
+    """
+    Each with its options.
+    """
+    for words in (each for each in TYPED if each[0] == "aurora-restore"):
+        assert words[1] in PROGRAMS_COMMANDS
+        said = helped("aurora_restore", words[1])
+        assert all(f"{option} " in said for option in options_of(words)), words
+
+
+def test_prefect_is_logged_in_to_before_it_is_asked() -> None:
+    """
+    Address and word are exported before the first command that needs them.
+    """
+    asked = re.search(r"^(make (pool|deploy)|prefect|aurora-restore)\b", TEXT, re.MULTILINE)
+
+    assert asked
+    for name in ("PREFECT_API_URL", "PREFECT_API_AUTH_STRING"):
+        assert f"export {name}=" in TEXT[: asked.start()]
 
 
 def test_the_guide_has_commands() -> None:
@@ -63,7 +177,7 @@ def test_every_variable_has_a_value_by_then() -> None:
     It is set in the guide, or an output of a stack of the target account.
     """
     outputs = stacks.target().outputs() | stacks.github().outputs()
-    given = {variable(each) for each in outputs} | {"ARN"}
+    given = {variable(each) for each in outputs} | {"ARN", "PATH", "PWD"}
 
     for line in TEXT.splitlines():
         for name in re.findall(r"\$\{?([A-Z_]+)", line):

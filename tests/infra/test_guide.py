@@ -1,5 +1,6 @@
 """The commands of deployments/README.md: each exists, and every variable has a value by then."""
 
+import json
 import re
 import shlex
 import shutil
@@ -16,12 +17,20 @@ from aurora_restore.cli.app import COMMANDS as PROGRAMS_COMMANDS
 from deployments import worker
 from deployments.check import PLACEHOLDER, PREFECT_YAML
 from deployments.outputs import variable
+from deployments.pool import TEMPLATE
 from tests.infra import stacks
 from tests.infra.templates import GITHUB, SOURCE, TARGET, parsed
 
 GUIDE = Path(__file__).resolve().parents[2] / "deployments" / "README.md"
-_FENCED = re.findall(r"^```(\w*)\n(.*?)^```", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
-BLOCKS = [text for language, text in _FENCED if not language]
+
+
+def blocks_of(text: str) -> list[str]:
+    """Return the commands of a page: each fenced block that names no language."""
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return [block for language, block in fenced if not language]
+
+
+BLOCKS = blocks_of(GUIDE.read_text())
 TEXT = "".join(BLOCKS).replace("\\\n", " ")
 # What a reader has beside the packages of the lock, or the shell knows.
 MACHINES = {"aws", "docker", "gh", "git", "make", "sed"}
@@ -30,6 +39,7 @@ COMMANDS = sorted({" ".join(found) for found in re.findall(r"\baws ([a-z0-9]+) (
 GLOBAL = {"--output", "--query", "--region"}
 RENAMED = {"--notification-endpoint": "--endpoint"}  # --endpoint-url is another thing
 DEPLOY = {"--stack-name", "--capabilities", "--template-file", "--parameter-overrides"}
+OWN = {"cloudformation deploy": DEPLOY, "ecr get-login-password": set[str]()}
 
 
 def typed(text: str) -> list[list[str]]:
@@ -138,6 +148,37 @@ def test_prefect_is_logged_in_to_before_it_is_asked() -> None:
         assert f"export {name}=" in TEXT[: asked.start()]
 
 
+def test_each_step_says_whose_account_it_acts_in() -> None:
+    """
+    Whoever goes on in the middle is not in the account of the step before: a step that asks AWS
+    begins with profile and Region, the image's too; what is done to the source is done there.
+    """
+    asks = re.compile(r"^(aws|docker|make pool|make deploy|aurora-restore)\b", re.MULTILINE)
+    steps = ["".join(blocks_of(each)) for each in GUIDE.read_text().split("\n## ")]
+    for step in (each for each in steps if asks.search(each)):
+        first, *_ = step.splitlines()
+        assert re.match(r"(make setup|export AWS_PROFILE=\w+ AWS_DEFAULT_REGION=[\w-]+$)", first)
+
+    profile = ""
+    for line in TEXT.splitlines():
+        profile = next(iter(re.findall(r"\bAWS_PROFILE=(\w+)", line)), profile)
+        of_the_source = "source-account.yaml" in line or re.search(r"^aws kms \S+ .*SOURCE", line)
+        if re.match(r"(aws|docker)\b", line):
+            assert profile == ("source" if of_the_source else "target"), line
+
+
+def test_image_is_for_what_tasks_run_on() -> None:
+    """
+    The pool's template names no platform, which is x86 for ECS; the registry is logged in to first.
+    """
+    definition = json.loads(TEMPLATE.read_text())["job_configuration"]["task_definition"]
+    docker = [words for words in TYPED if words[0] == "docker"]
+
+    assert "runtimePlatform" not in definition
+    assert [words[1] for words in docker] == ["login", "build", "push", "inspect"]
+    assert docker[1][2:4] == ["--platform", "linux/amd64"]
+
+
 def test_the_guide_has_commands() -> None:
     """
     The blocks are found, else the tests below say nothing.
@@ -149,15 +190,15 @@ def test_the_guide_has_commands() -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_aws_knows_the_command_and_its_options(command: str) -> None:
     """
-    Service, operation and each option are in botocore's model; `cloudformation deploy` is the one
-    command of the AWS command line's own.
+    Service, operation and each option are in botocore's model; two commands are the AWS command
+    line's own.
     """
     service, operation = command.split()
     used = set()
     for rest in re.findall(rf"\baws {command}\b([^\n|]*)", TEXT):
         used |= {RENAMED.get(each, each) for each in re.findall(r"(?<=\s)--[a-z-]+", rest)}
-    if command == "cloudformation deploy":
-        assert used <= DEPLOY
+    if command in OWN:
+        assert used <= OWN[command]
         return
     model = Session().get_service_model(service)
     operations = {xform_name(name).replace("_", "-"): name for name in model.operation_names}

@@ -179,6 +179,27 @@ def test_image_is_for_what_tasks_run_on() -> None:
     assert docker[1][2:4] == ["--platform", "linux/amd64"]
 
 
+def test_tasks_may_read_prefects_secret() -> None:
+    """
+    Made before the stack of the execution role, and the same for role, worker, CI and pool; under
+    Secrets Manager's own key, which is what those roles may use.
+    """
+    [made] = re.findall(r"PREFECT_SECRET=\$\(aws secretsmanager create-secret[^\n]*", TEXT)
+    after = TEXT.partition(made)[2]
+    given = dict(re.findall(r"\b(\w*Secret\w*Arn|ECS_PREFECT_\w+_ARN)=(\S+)", TEXT))
+
+    assert "--kms-key-id" not in made
+    assert "target-account.yaml" in after
+    assert given == {
+        "PrefectSecretArn": "$PREFECT_SECRET",
+        "PrefectAuthStringSecretArn": "$PREFECT_SECRET",
+        "ECS_PREFECT_AUTH_STRING_SECRET_ARN": "$PREFECT_SECRET",
+    }
+    for template in ("target-account", "github-roles"):
+        [line] = re.findall(rf"^[^\n]*{template}.yaml[^\n]*$", TEXT, re.MULTILINE)
+        assert "PrefectSecretArn=" in line
+
+
 def test_the_guide_has_commands() -> None:
     """
     The blocks are found, else the tests below say nothing.

@@ -5,8 +5,9 @@ READY := .venv/.ready
 LINT := .venv-lint/bin
 LINT_READY := .venv-lint/.ready
 
-.PHONY: help demo plan test proof proof-deployed check lint lint-cloudformation lint-image lint-workflows bench failures pool deploy screenshot lock clean
+.PHONY: help setup demo plan test proof proof-deployed check lint lint-cloudformation lint-image lint-workflows bench failures pool deploy screenshot lock clean
 help:
+	@echo 'make setup        set up only: .venv, with the program .venv/bin/aurora-restore'
 	@echo 'make demo         set up, then run a whole refresh on the sandbox'
 	@echo '                    FAIL=copy-failed  plant a failure (make failures lists them)'
 	@echo '                    KILL=check-copy-status  kill -9 the run there, then resume it'
@@ -28,13 +29,16 @@ help:
 	@echo 'make screenshot   take the pictures of docs/images anew (needs Chromium)'
 	@echo 'make clean        remove the virtual environment and the caches'
 
-$(READY): requirements.lock
+$(READY): requirements.lock deployments/aurora-restore
 	@echo 'Setting up: a virtual environment in .venv (once; one to two minutes) ...'
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip check --disable-pip-version-check
+	@cp deployments/aurora-restore $(BIN)/aurora-restore
 	@touch $@
+
+setup: $(READY)
 
 demo: $(READY)
 	@$(BIN)/python -m demo $(if $(MODE),--mode $(MODE)) $(if $(FAIL),--fail $(FAIL)) $(if $(KILL),--kill $(KILL)) $(if $(KEEP),--keep) $(if $(OUT),--out $(OUT)) $(if $(SPEED),--speed $(SPEED))

@@ -1,9 +1,9 @@
-"""Checks, before `prefect deploy`, that prefect.yaml and the environment make good deployments."""
+"""Checks, before `prefect deploy`: prefect.yaml, the environment, and Prefect's API."""
 
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from aurora_restore.cli.prefect_api import PrefectApi
+from aurora_restore.cli.prefect_run import PrefectUnreachable
 from aurora_restore.cli.schedules import schedule_problems
 from aurora_restore.request import RestoreRequest, one_line
 
@@ -51,11 +53,27 @@ def _of_deployment(deployment: dict[str, Any], today: date) -> Iterator[str]:
             yield "a schedule has active: it would undo an operator's pause at the next deploy"
 
 
+def unreachable(environment: Mapping[str, str]) -> str | None:
+    """Return why Prefect's API cannot be used with these credentials; None if it can."""
+    try:
+        api = PrefectApi(environment)
+        try:
+            api.find("flows/filter", {"limit": 1})
+        finally:
+            api.close()
+    except PrefectUnreachable as problem:
+        return str(problem)
+    return None
+
+
 def main() -> int:
     """Print what is wrong; return 1 if anything is."""
-    found = problems(PREFECT_YAML.read_text(), dict(os.environ))
+    environment = dict(os.environ)
+    found = [f"prefect.yaml: {line}" for line in problems(PREFECT_YAML.read_text(), environment)]
+    if not found and (problem := unreachable(environment)):
+        found = [problem]
     for line in found:
-        sys.stderr.write(f"prefect.yaml: {line}\n")
+        sys.stderr.write(f"{line}\n")
     return 1 if found else 0
 
 

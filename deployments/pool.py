@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from aurora_restore.cli.job_template import template_problems
+from aurora_restore.cli.prefect_api import PrefectApi
+from aurora_restore.cli.prefect_run import PrefectUnreachable
 from aurora_restore.settings import Settings
 from deployments.check import PLACEHOLDER
 
@@ -87,20 +89,30 @@ def apply(template: Mapping[str, Any], environment: Mapping[str, str]) -> int:
     """Make the work pool, or give it this template if it is there; return Prefect's exit code.
 
     What else an operator has set stays: a pause, a concurrency limit, queues.
+
+    Raises:
+        PrefectUnreachable: Prefect does not say whether it is there.
     """
     name = environment[POOL]
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump(template, file)
         file.flush()
         given = ["--base-job-template", file.name]
-        made = ["update", name, *given] if _exists(name) else ["create", name, "-t", "ecs", *given]
+        made = (
+            ["update", name, *given]
+            if _exists(name, environment)
+            else ["create", name, "-t", "ecs", *given]
+        )
         command = [sys.executable, "-m", "prefect", "--no-prompt", "work-pool", *made]
         return subprocess.run(command, check=False).returncode  # noqa: S603
 
 
-def _exists(name: str) -> bool:
-    command = [sys.executable, "-m", "prefect", "--no-prompt", "work-pool", "inspect", name]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0  # noqa: S603
+def _exists(name: str, environment: Mapping[str, str]) -> bool:
+    api = PrefectApi(environment)
+    try:
+        return api.get(f"work_pools/{name}") is not None
+    finally:
+        api.close()
 
 
 def main(arguments: list[str]) -> int:
@@ -115,7 +127,11 @@ def main(arguments: list[str]) -> int:
     if "--print" in arguments:
         sys.stdout.write(json.dumps(template, indent=2) + "\n")
         return 0
-    return apply(template, environment)
+    try:
+        return apply(template, environment)
+    except PrefectUnreachable as problem:
+        sys.stderr.write(f"{problem}\n")
+        return 1
 
 
 if __name__ == "__main__":

@@ -202,7 +202,7 @@ def test_deploy_makes_all_there_is(site: Site, runner: Runner, deployed: Any) ->
     assert told_secretly(deployed.stdout)
     assert (runner.checkout / "docker.log").read_text().splitlines() == [
         f"docker login --username AWS --password-stdin {IMAGE.partition('/')[0]}",
-        f"docker build -f deployments/Dockerfile -t {IMAGE}:{COMMIT} .",
+        f"docker build --platform linux/amd64 -f deployments/Dockerfile -t {IMAGE}:{COMMIT} .",
         f"docker push {IMAGE}:{COMMIT}",
         f"docker inspect --format {{{{index .RepoDigests 0}}}} {IMAGE}:{COMMIT}",
     ]

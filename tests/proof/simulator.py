@@ -80,7 +80,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer to each question; of each statement and entry the question that needs it, if any."""
+    """The answer to each question; of each statement and entry the question that needs it."""
 
     answers: list[str]
     needed: dict[tuple[str, str], Question | None]

@@ -46,6 +46,12 @@ _BY_ROLE: dict[str, list[Asked]] = {
     # Secrets Manager's own for its master password.
     "flow": [
         *of_master_password(stacks.MASTER_SECRET_KEY, stacks.TARGET_REGION),
+        # No recorded cluster has a role of its own, as for an import from S3.
+        Asked(
+            "iam:PassRole",
+            stacks.TARGET_PARAMETERS["DatabaseRoleArns"],
+            {"iam:PassedToService": "rds.amazonaws.com"},
+        ),
         Asked("rds-db:connect", f"arn:aws:rds-db:{HERE}:dbuser:cluster-ABCDEFGH/refresh"),
     ],
     # No recorded snapshot is under the default key. Its copy at the source is under another one, by
@@ -116,6 +122,7 @@ _BY_ROLE: dict[str, list[Asked]] = {
         Asked("ecs:RunTask", FAMILY, {"ecs:cluster": CLUSTER}),
         Asked("ecs:StopTask", TASK),
         Asked("ecs:TagResource", TASK),
+        Asked("ecs:TagResource", FAMILY),
         Asked(
             "logs:GetLogEvents",
             f"arn:aws:logs:{HERE}:log-group:/ecs/aurora-restore:log-stream:flow/run/1",

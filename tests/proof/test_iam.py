@@ -60,9 +60,12 @@ def prove(recorded: list[Recorded], record_property: Property) -> None:
     idle = unused(asked)
     judged = {name: by for name, by in verdict.needed.items() if name not in NOT_JUDGED}
     superfluous = [name for name, by in judged.items() if by is None]
+    entries = {name: by for name, by in verdict.entries.items() if name not in NOT_JUDGED}
+    idle += [": ".join(name) for name, by in entries.items() if by is None]
     record_property("calls", len(asked) - len(refused))
     record_property("statements", len(judged))
     record_property("needed", len(judged) - len(superfluous))
+    record_property("entries", len(entries))
     record_property("must_deny", len(forbidden))
     record_property("denied", len(forbidden) - len(admitted))
     assert refused == []

@@ -120,7 +120,8 @@ def databases_of(database: connection, declared: Declared) -> list[str]:
         wanted = set(declared.names)
         if declared.undeclared == "drop":
             wanted.update(undeclared(declared, {r.name: r for r in roles.values()}, master))
-        used = places(database, names, [oid for oid, name in names.items() if name in wanted])
+        oids = [oid for oid, name in names.items() if name in wanted]
+        used = places(database, names, oids, declared.database)
     reasons = {place: f"role {role}" for role, place in sorted(used)}
     for role, block in declared.grants:
         place = str(block.database)

@@ -604,6 +604,7 @@ def test_undeclared_login_that_granted_memberships_is_dropped(server, elsewhere)
     assert "old" not in str(server.sql("SELECT paracl::text FROM pg_parameter_acl"))
     done = server.apply(login("r", member_of=["grp"]), undeclared="drop")
     assert sum(each.changes for each in done.values()) == 0
+    server.sql("REVOKE ALL ON PARAMETER log_statement FROM postgres")
 
 
 def test_login_that_was_closed_before_is_dropped_as_well(server) -> None:

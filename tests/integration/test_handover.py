@@ -500,6 +500,18 @@ def test_login_of_each_preset_is_tried(
     assert restored.sql("SELECT count(*) FROM sales.customers") == [(2,)]
 
 
+def test_table_of_an_extension_is_not_tried(restored: Restored) -> None:
+    """
+    Nothing is granted on it, so it tells nothing, though it is the first of its schema.
+    """
+    restored.sql("CREATE TABLE sales.aaa (); ALTER EXTENSION plpgsql ADD TABLE sales.aaa")
+
+    [tried] = handed(restored, wanted(READER)).tried
+
+    assert tried.allowed == ["read sales.customers"]
+    assert tried.refused == ["delete from sales.customers"]
+
+
 def test_group_s_privileges_count(restored: Restored) -> None:
     """
     A member of a declared group is tried with what the group may do.

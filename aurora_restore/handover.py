@@ -14,7 +14,7 @@ from aurora_restore.access.execution import told
 from aurora_restore.demands import Assertion, Script
 from aurora_restore.evidence import Database, Held, ScriptRun, Tried
 from aurora_restore.files import TextFile
-from aurora_restore.postgres import Endpoint, connected
+from aurora_restore.postgres import Endpoint, connected, trust_catalogue
 from aurora_restore.secrets import Password
 
 _MADE, _DROPPED, _PASSWORD = "role made", "role dropped", "password"
@@ -102,6 +102,7 @@ def hand_over(server: Server, wanted: Wanted, credentials: Credentials) -> Hande
         _apply(server, wanted, credentials, open_logins=True)
         tried = try_logins(server, wanted.declared, credentials)
         with server.enter() as database, told("what was done"):
+            trust_catalogue(database)
             roles = {role.name: role for role in reading.read_roles(database).values()}
             return HandedOver(
                 server_version=database.info.parameter_status("server_version") or "",

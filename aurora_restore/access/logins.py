@@ -11,6 +11,7 @@ from aurora_restore.access.execution import send, told
 from aurora_restore.access.reading import ask, read_roles
 from aurora_restore.access.statements import Renderer
 from aurora_restore.errors import DatabaseSetupError
+from aurora_restore.postgres import trust_catalogue
 
 SESSION_END_SECONDS = 5.0  # how long a session may take to notice
 LOOK_SECONDS = 0.02
@@ -35,6 +36,7 @@ def close(database: connection) -> list[str]:
     Source: PostgreSQL, ALTER ROLE.
     """
     with told("the logins"):
+        trust_catalogue(database)
         roles = {role.name: role for role in read_roles(database).values()}
         [(_, _, master)] = ask(database, queries.FACTS)
         names = sorted(name for name in catalogue.logins(roles, master) if roles[name].login)
@@ -54,6 +56,8 @@ def end_sessions(database: connection) -> int:
 
     Source: PostgreSQL, Server Signaling Functions.
     """
+    with told("the sessions of locked roles"):
+        trust_catalogue(database)
     found = _sessions(database)
     for name, pid in found:
         with told(f"role {name}"), database.cursor() as cursor:

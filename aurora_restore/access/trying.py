@@ -17,10 +17,15 @@ from aurora_restore.postgres import failed
 Connect = Callable[[DatabaseRole, str], AbstractContextManager[connection]]
 
 _PROBE = "aurora_restore_probe"
+# Tables of extensions are nobody's to grant. Partitions are granted by themselves; what is read
+# through a view or a foreign table takes more than the role's own rights.
 _TABLE = """
     SELECT c.relname FROM pg_catalog.pg_class c
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    WHERE n.nspname = %s AND c.relkind IN ('r', 'p') ORDER BY 1 LIMIT 1
+    WHERE n.nspname = %s AND c.relkind IN ('r', 'p') AND NOT EXISTS (
+        SELECT FROM pg_catalog.pg_depend
+        WHERE deptype = 'e' AND objid = c.oid AND classid = c.tableoid)
+    ORDER BY 1 LIMIT 1
 """
 _PRESETS = {
     "read_only": {"SELECT"},

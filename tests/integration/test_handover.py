@@ -316,6 +316,60 @@ def test_session_that_begins_before_the_closing_is_committed_is_ended(restored: 
         each.close()
 
 
+PLANTED = f"""
+    CREATE TABLE public.stolen (by text);
+    GRANT ALL ON public.stolen TO PUBLIC;
+    CREATE FUNCTION public.quote_ident(name) RETURNS text LANGUAGE plpgsql AS
+        'BEGIN INSERT INTO public.stolen VALUES (session_user); RETURN $1; END';
+    CREATE ROLE app;
+    GRANT app TO {MASTER} WITH ADMIN OPTION;
+    CREATE TABLE public.of_app ();
+    ALTER TABLE public.of_app OWNER TO app
+"""  # noqa: S608
+FIRST_IN_PATH = """
+    CREATE SCHEMA evil;
+    GRANT USAGE ON SCHEMA evil TO PUBLIC;
+    CREATE TABLE evil.marks ();
+    GRANT ALL ON evil.marks TO PUBLIC;
+    CREATE FUNCTION evil.same(text, text) RETURNS boolean LANGUAGE plpgsql AS
+        'BEGIN INSERT INTO public.stolen VALUES (session_user);
+        RETURN $1 OPERATOR(pg_catalog.=) $2; END';
+    CREATE OPERATOR evil.= (FUNCTION = evil.same, LEFTARG = text, RIGHTARG = text);
+    CREATE FUNCTION evil.has_database_privilege(oid, text) RETURNS boolean LANGUAGE plpgsql AS
+        'BEGIN INSERT INTO public.stolen VALUES (session_user); RETURN true; END';
+    CREATE FUNCTION evil.pg_get_userbyid(oid) RETURNS name LANGUAGE plpgsql AS
+        'BEGIN INSERT INTO public.stolen VALUES (session_user);
+        RETURN pg_catalog.pg_get_userbyid($1); END';
+    ALTER DATABASE postgres SET search_path = evil, pg_catalog, public
+"""
+
+
+def test_planted_function_is_not_run_by_the_master(restored: Restored) -> None:
+    """
+    A function that fits better than PostgreSQL's own is not taken for it.
+    """
+    restored.sql(PLANTED)
+
+    handed(restored, wanted(APP))
+
+    assert restored.sql("SELECT by FROM public.stolen") == []
+
+
+def test_planted_search_path_holds_for_scripts_and_assertions_alone(restored: Restored) -> None:
+    """
+    What a database puts before PostgreSQL's own is not run by the master; scripts and assertions
+    find what they name in the database's path.
+    """
+    restored.sql(PLANTED + ";" + FIRST_IN_PATH)
+    marked = script("INSERT INTO marks DEFAULT VALUES;")
+    count = Assertion(name="marked", sql="SELECT count(*) FROM marks", at_least=1, at_most=1)
+
+    told = handed(restored, wanted(APP, scripts=[marked], verify=[count]))
+
+    assert [each.rows for each in told.scripts] == [1]
+    assert restored.sql("SELECT by FROM public.stolen") == []
+
+
 NO_CATALOGUE = f"""
     REVOKE SELECT ON pg_catalog.pg_class FROM PUBLIC;
     GRANT SELECT ON pg_catalog.pg_class TO {MASTER}
@@ -444,6 +498,18 @@ def test_login_of_each_preset_is_tried(
     probes = "SELECT count(*) FROM pg_class WHERE relname = 'aurora_restore_probe'"
     assert restored.sql(probes) == [(0,)]
     assert restored.sql("SELECT count(*) FROM sales.customers") == [(2,)]
+
+
+def test_table_of_an_extension_is_not_tried(restored: Restored) -> None:
+    """
+    Nothing is granted on it, so it tells nothing, though it is the first of its schema.
+    """
+    restored.sql("CREATE TABLE sales.aaa (); ALTER EXTENSION plpgsql ADD TABLE sales.aaa")
+
+    [tried] = handed(restored, wanted(READER)).tried
+
+    assert tried.allowed == ["read sales.customers"]
+    assert tried.refused == ["delete from sales.customers"]
 
 
 def test_group_s_privileges_count(restored: Restored) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from pydantic import BaseModel
 
-from aurora_restore.cli import doctor_aws, doctor_prefect
+from aurora_restore.cli import doctor_aws, doctor_prefect, doctor_settings
 from aurora_restore.cli.answers import Answer, Fault
 from aurora_restore.cli.doctor_prefect import Prefect
 from aurora_restore.cli.environment import known_settings
@@ -19,7 +19,7 @@ from aurora_restore.preflight.check import Check, found, ok, unchecked
 
 POOL = "AURORA_RESTORE_WORK_POOL"
 _AWS = ("account", "records-table", "topic", "source-role")
-_PREFECT = ("work-pool", "worker", "deployments", "schedules")
+_PREFECT = ("work-pool", "worker", "deployments", "schedules", doctor_settings.NAME)
 NEXT = "aurora-restore plan request.yaml"
 
 
@@ -52,7 +52,8 @@ def _prefect(
     except PrefectUnreachable as problem:
         rest = [unchecked(name, "Prefect", "its API cannot be asked") for name in _PREFECT]
         return None, [*found("prefect-api", [problem]), *rest]
-    return known, doctor_prefect.checks(known, datetime.now(UTC).date())
+    checks = doctor_prefect.checks(known, datetime.now(UTC).date())
+    return known, [*checks, *doctor_settings.checks(known, environment)]
 
 
 def _settings(prefect: Prefect | None) -> list[Check]:

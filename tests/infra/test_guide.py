@@ -13,6 +13,7 @@ import pytest
 from botocore import xform_name
 from botocore.session import Session
 
+from aurora_restore.cli import doctor
 from aurora_restore.cli.app import COMMANDS as PROGRAMS_COMMANDS
 from deployments import worker
 from deployments.check import PLACEHOLDER, PREFECT_YAML
@@ -198,6 +199,16 @@ def test_tasks_may_read_prefects_secret() -> None:
     for template in ("target-account", "github-roles"):
         [line] = re.findall(rf"^[^\n]*{template}.yaml[^\n]*$", TEXT, re.MULTILINE)
         assert "PrefectSecretArn=" in line
+
+
+def test_first_restore_begins_with_a_look() -> None:
+    """
+    The command that doctor names, under the one role that the source role trusts.
+    """
+    runs = [" ".join(words) for words in TYPED if words[:3] == ["prefect", "deployment", "run"]]
+
+    assert runs[0] == doctor.NEXT.format(doctor.REFRESH)
+    assert runs[1:] == [f"prefect deployment run {doctor.REFRESH} --watch"]
 
 
 def test_the_guide_has_commands() -> None:

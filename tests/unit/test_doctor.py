@@ -245,6 +245,20 @@ def test_settings_of_other_pools_are_not_compared() -> None:
     assert doctor_settings.checks(Prefect("http://prefect/api", {}, pools), GOOD) == []
 
 
+def test_first_look_is_a_dry_run() -> None:
+    """
+    Of the deployment that is started by hand; without one, of the first there is.
+    """
+    by_hand = known()
+    by_hand.deployments["restore-aurora-cluster/refresh"] = {}
+
+    assert doctor._first(known()) == REFRESH
+    assert doctor._first(by_hand) == doctor._first(None) == "restore-aurora-cluster/refresh"
+    said = doctor.answer([], "again", "restore-aurora-cluster/x y").result
+    command = "prefect deployment run 'restore-aurora-cluster/x y' --watch --param dry_run=true"
+    assert said.model_dump()["next"] == command
+
+
 def test_task_role_is_the_pools() -> None:
     """
     By the pool's template doctor knows whether it runs as a run would.

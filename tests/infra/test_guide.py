@@ -10,17 +10,21 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import yaml
 from botocore import xform_name
 from botocore.session import Session
 
 from aurora_restore.cli import doctor
 from aurora_restore.cli.app import COMMANDS as PROGRAMS_COMMANDS
-from deployments import worker
+from aurora_restore.inheriting import missing_fields
+from aurora_restore.request import RestoreRequest
+from deployments import check, worker
 from deployments.check import PLACEHOLDER, PREFECT_YAML
 from deployments.outputs import variable
 from deployments.pool import TEMPLATE
 from tests.infra import stacks
 from tests.infra.templates import GITHUB, SOURCE, TARGET, parsed
+from tests.unit.test_deploy_check import GOOD as OF_DEPLOYMENTS
 
 GUIDE = Path(__file__).resolve().parents[2] / "deployments" / "README.md"
 
@@ -209,6 +213,23 @@ def test_first_restore_begins_with_a_look() -> None:
 
     assert runs[0] == doctor.NEXT.format(doctor.REFRESH)
     assert runs[1:] == [f"prefect deployment run {doctor.REFRESH} --watch"]
+
+
+def test_request_can_be_of_an_empty_account() -> None:
+    """
+    With the lines of prefect.yaml that are commented out taken in, nothing is left to be inherited,
+    and the deployments are valid; the secrets are called as the target account's stack allows.
+    """
+    text = PREFECT_YAML.read_text()
+    lines = r"^    # (?=instance_class:|roles:|  - \{name:)"
+    taken_in = re.sub(lines, "    ", text, flags=re.MULTILINE)
+    filled = PLACEHOLDER.sub(lambda variable: OF_DEPLOYMENTS[variable[1]], taken_in)
+    request = RestoreRequest.model_validate(yaml.safe_load(filled)["definitions"]["request"])
+
+    assert check.problems(taken_in, OF_DEPLOYMENTS) == []
+    assert missing_fields(request, None, None) == []
+    secrets = {each.name: each.secret_id for each in request.roles}
+    assert secrets == {name: f"aurora-restore/{name}" for name in ("app", "reporting")}
 
 
 def test_the_guide_has_commands() -> None:

@@ -168,7 +168,8 @@ def test_each_step_says_whose_account_it_acts_in() -> None:
     for line in TEXT.splitlines():
         profile = next(iter(re.findall(r"\bAWS_PROFILE=(\w+)", line)), profile)
         of_the_source = "source-account.yaml" in line or re.search(r"^aws kms \S+ .*SOURCE", line)
-        if re.match(r"(aws|docker)\b", line):
+        # What is removed has a test of its own.
+        if re.match(r"(aws|docker)\b(?!.* stack-delete| cloudformation delete)", line):
             assert profile == ("source" if of_the_source else "target"), line
 
 
@@ -232,6 +233,42 @@ def test_request_can_be_of_an_empty_account() -> None:
     assert secrets == {name: f"aurora-restore/{name}" for name in ("app", "reporting")}
 
 
+def test_removing_goes_from_what_needs_to_what_is_needed() -> None:
+    """
+    Clean-up while the pool is there, a look before it; each stack is waited for; the worker's stack
+    goes before the target account's, whose boundary its role has, and the source account's too.
+    """
+    [section] = [each for each in GUIDE.read_text().split("\n## ") if each.startswith("Removing")]
+    lines = [" ".join(words) for words in typed("".join(blocks_of(section)))]
+    deletes = [line.split()[-1] for line in lines if " delete-stack " in line]
+
+    assert deletes == [
+        "ecs-target-worker",
+        "aurora-restore-github",
+        "aurora-restore",
+        "aurora-restore",
+    ]
+    for number, line in enumerate(lines):
+        if " delete-stack " in line:
+            waiting = line.replace("delete-stack", "wait stack-delete-complete")
+            assert lines[number + 1] == waiting
+    cleaning = [line for line in lines if line.startswith("aurora-restore cleanup")]
+    assert cleaning == ["aurora-restore cleanup --dry-run", "aurora-restore cleanup"]
+    ends = lines.index(cleaning[-1])
+    assert ends < lines.index("prefect deployment delete restore-aurora-cluster/refresh")
+    assert ends < lines.index("prefect work-pool delete ecs-target")
+    profiles = re.findall(
+        r"AWS_PROFILE=(\w+)|delete-stack --stack-name (aurora-restore)\b(?!-)", section
+    )
+    assert [each for pair in profiles for each in pair if each][-5:] == [
+        "source",
+        "aurora-restore",
+        "target",
+        "aurora-restore",
+        "target",
+    ]
+
+
 def test_the_guide_has_commands() -> None:
     """
     The blocks are found, else the tests below say nothing.
@@ -252,6 +289,11 @@ def test_aws_knows_the_command_and_its_options(command: str) -> None:
         used |= {RENAMED.get(each, each) for each in re.findall(r"(?<=\s)--[a-z-]+", rest)}
     if command in OWN:
         assert used <= OWN[command]
+        return
+    if operation == "wait":
+        waiters = Session().create_client(service, region_name="us-west-2").waiter_names
+        for waiter in re.findall(rf"\baws {command} ([a-z-]+)", TEXT):
+            assert waiter.replace("-", "_") in waiters
         return
     model = Session().get_service_model(service)
     operations = {xform_name(name).replace("_", "-"): name for name in model.operation_names}

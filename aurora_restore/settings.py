@@ -1,6 +1,7 @@
 """Facts of the account this runs in: `AURORA_RESTORE_*` environment variables."""
 
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -115,6 +116,18 @@ class Settings(BaseSettings):
                 return self.database_poll
             case _:
                 return self.restore_poll
+
+
+def given(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings that are set in an environment, as they are written there."""
+    prefix = "AURORA_RESTORE_"
+    return {
+        name: text
+        for name, text in environment.items()
+        if text
+        and name.startswith(prefix)
+        and name.removeprefix(prefix).partition("__")[0].lower() in Settings.model_fields
+    }
 
 
 @cache

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from aurora_restore.cli.job_template import template_problems
+from aurora_restore.cli.job_template import environment_of, template_problems
 from aurora_restore.cli.prefect_api import PrefectApi
 from aurora_restore.cli.prefect_run import PrefectUnreachable
-from aurora_restore.settings import Settings
+from aurora_restore.settings import Settings, given
 from deployments.check import PLACEHOLDER
 
 TEMPLATE = Path(__file__).resolve().parent / "ecs" / "base-job-template.json"
@@ -22,6 +22,8 @@ POOL = "AURORA_RESTORE_WORK_POOL"
 OPTIONAL = {"ECS_PREFECT_API_KEY_SECRET_ARN", "ECS_PREFECT_AUTH_STRING_SECRET_ARN"}
 LISTS = {"ECS_SUBNET_IDS", "ECS_SECURITY_GROUP_ID"}  # with commas between
 PREFIX = "AURORA_RESTORE_"
+# A role that asks for no external id takes any, so one can always be given.
+SOURCE_ROLE, EXTERNAL_ID = f"{PREFIX}SOURCE_ROLE_ARN", f"{PREFIX}SOURCE_EXTERNAL_ID"
 
 
 def problems(text: str, environment: Mapping[str, str]) -> list[str]:
@@ -32,6 +34,9 @@ def problems(text: str, environment: Mapping[str, str]) -> list[str]:
         for name in sorted(wanted - OPTIONAL)
         if not environment.get(name)
     ]
+    if environment.get(SOURCE_ROLE) and not environment.get(EXTERNAL_ID):
+        told = "the source role asks for it (ExternalId of the source account's stack)"
+        found.append(f"{EXTERNAL_ID}: not set; {told}")
     return found or template_problems(filled(text, environment))
 
 
@@ -45,7 +50,7 @@ def filled(text: str, environment: Mapping[str, str]) -> dict[str, Any]:
     template: dict[str, Any] = _fill(json.loads(text), environment)
     [container] = template["job_configuration"]["task_definition"]["containerDefinitions"]
     container["environment"] = [
-        {"name": name, "value": environment[name]} for name in sorted(_settings(environment))
+        {"name": name, "value": text} for name, text in sorted(given(environment).items())
     ]
     return template
 
@@ -73,13 +78,6 @@ def _items(document: Any, environment: Mapping[str, str]) -> Iterator[Any]:
         yield value
 
 
-def _settings(environment: Mapping[str, str]) -> Iterator[str]:
-    for name, value in environment.items():
-        field = name.removeprefix(PREFIX).partition("__")[0].lower()
-        if name.startswith(PREFIX) and field in Settings.model_fields and value:
-            yield name
-
-
 def _required_settings() -> set[str]:
     fields = Settings.model_fields.items()
     return {f"{PREFIX}{name.upper()}" for name, field in fields if field.is_required()}
@@ -88,31 +86,36 @@ def _required_settings() -> set[str]:
 def apply(template: Mapping[str, Any], environment: Mapping[str, str]) -> int:
     """Make the work pool, or give it this template if it is there; return Prefect's exit code.
 
-    What else an operator has set stays: a pause, a concurrency limit, queues.
+    What else an operator has set stays: a pause, a concurrency limit, queues. A setting that runs
+    had until now and this environment lacks goes, and is named.
 
     Raises:
         PrefectUnreachable: Prefect does not say whether it is there.
     """
     name = environment[POOL]
+    known = _known(name, environment)
+    for lost in _lost((known or {}).get("base_job_template") or {}, template):
+        sys.stderr.write(f"work pool {name}: its runs have {lost} no more; it is not set here\n")
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump(template, file)
         file.flush()
-        given = ["--base-job-template", file.name]
-        made = (
-            ["update", name, *given]
-            if _exists(name, environment)
-            else ["create", name, "-t", "ecs", *given]
-        )
+        made = ["create", name, "-t", "ecs"] if known is None else ["update", name]
         command = [sys.executable, "-m", "prefect", "--no-prompt", "work-pool", *made]
+        command += ["--base-job-template", file.name]
         return subprocess.run(command, check=False).returncode  # noqa: S603
 
 
-def _exists(name: str, environment: Mapping[str, str]) -> bool:
+def _known(name: str, environment: Mapping[str, str]) -> dict[str, Any] | None:
     api = PrefectApi(environment)
     try:
-        return api.get(f"work_pools/{name}") is not None
+        found: dict[str, Any] | None = api.get(f"work_pools/{name}")
     finally:
         api.close()
+    return found
+
+
+def _lost(old: dict[str, Any], new: Mapping[str, Any]) -> list[str]:
+    return sorted(environment_of(old).keys() - environment_of(dict(new)).keys())
 
 
 def main(arguments: list[str]) -> int:

@@ -1,12 +1,13 @@
 """`aurora-restore doctor`: what is missing or wrong before the first run. Only reads."""
 
 import os
+import shlex
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from pydantic import BaseModel
 
-from aurora_restore.cli import doctor_aws, doctor_prefect
+from aurora_restore.cli import doctor_aws, doctor_prefect, doctor_settings
 from aurora_restore.cli.answers import Answer, Fault
 from aurora_restore.cli.doctor_prefect import Prefect
 from aurora_restore.cli.environment import known_settings
@@ -19,8 +20,10 @@ from aurora_restore.preflight.check import Check, found, ok, unchecked
 
 POOL = "AURORA_RESTORE_WORK_POOL"
 _AWS = ("account", "records-table", "topic", "source-role")
-_PREFECT = ("work-pool", "worker", "deployments", "schedules")
-NEXT = "aurora-restore plan request.yaml"
+_PREFECT = ("work-pool", "worker", "deployments", "schedules", doctor_settings.NAME)
+# A dry run has the role that a refresh has: the source role trusts no other.
+NEXT = "prefect deployment run {} --watch --param dry_run=true"
+REFRESH = "restore-aurora-cluster/refresh"
 
 
 class DoctorResult(BaseModel, frozen=True):
@@ -36,7 +39,7 @@ def doctor(pool: str | None, *, quiet: bool, environment: Mapping[str, str] = os
         known, of_prefect = _prefect(pool or environment.get(POOL), environment)
         checks = [*_settings(known), *of_prefect]
     again = "aurora-restore doctor" + (f" --pool {pool}" if pool else "")
-    return answer(checks, again)
+    return answer(checks, again, _first(known))
 
 
 def _prefect(
@@ -52,7 +55,8 @@ def _prefect(
     except PrefectUnreachable as problem:
         rest = [unchecked(name, "Prefect", "its API cannot be asked") for name in _PREFECT]
         return None, [*found("prefect-api", [problem]), *rest]
-    return known, doctor_prefect.checks(known, datetime.now(UTC).date())
+    checks = doctor_prefect.checks(known, datetime.now(UTC).date())
+    return known, [*checks, *doctor_settings.checks(known, environment)]
 
 
 def _settings(prefect: Prefect | None) -> list[Check]:
@@ -80,10 +84,16 @@ def task_role(known: Prefect) -> str | None:
     return None
 
 
-def answer(checks: list[Check], again: str) -> Answer:
+def _first(known: Prefect | None) -> str:
+    """Return the deployment to begin with: the one started by hand, if there is one."""
+    names = {} if known is None else known.refreshes()
+    return next(iter(names), REFRESH) if REFRESH not in names else REFRESH
+
+
+def answer(checks: list[Check], again: str, refresh: str = REFRESH) -> Answer:
     """Return what was found out as a command's answer. Pure."""
     wrong = sum(each.status == "failed" for each in checks)
-    fault, then = None, NEXT
+    fault, then = None, NEXT.format(shlex.quote(refresh))
     if wrong:
         message = f"setup: {wrong} of {len(checks)} checks failed. Do what each remedy says, again."
         fault, then = Fault(type="SetupIncomplete", message=message), again

@@ -39,6 +39,16 @@ def template_problems(template: dict[str, Any]) -> list[str]:
     return found
 
 
+def environment_of(template: dict[str, Any]) -> dict[str, str]:
+    """Return what the template puts into the environment of a run."""
+    definition = (template.get("job_configuration") or {}).get("task_definition") or {}
+    return {
+        each["name"]: each["value"]
+        for container in definition.get("containerDefinitions") or []
+        for each in container.get("environment") or []
+    }
+
+
 def _of_schema(schema: dict[str, Any], texts: dict[str, str]) -> list[str]:
     """What Prefect's server would take from a run and the worker drop without a word."""
     found = []

@@ -361,7 +361,7 @@ def test_doctor_finds_nothing_missing(site: Site, aws: Sandbox) -> None:
     statuses = {each["name"]: each["status"] for each in found["result"]["checks"]}
     assert found["ok"], found
     assert set(statuses.values()) == {"ok"}
-    assert len(statuses) == 10
+    assert len(statuses) == 11
 
 
 def doctor(site: Site) -> dict[str, Any]:

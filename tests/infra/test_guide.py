@@ -10,16 +10,21 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import yaml
 from botocore import xform_name
 from botocore.session import Session
 
+from aurora_restore.cli import doctor
 from aurora_restore.cli.app import COMMANDS as PROGRAMS_COMMANDS
-from deployments import worker
+from aurora_restore.inheriting import missing_fields
+from aurora_restore.request import RestoreRequest
+from deployments import check, worker
 from deployments.check import PLACEHOLDER, PREFECT_YAML
 from deployments.outputs import variable
 from deployments.pool import TEMPLATE
 from tests.infra import stacks
 from tests.infra.templates import GITHUB, SOURCE, TARGET, parsed
+from tests.unit.test_deploy_check import GOOD as OF_DEPLOYMENTS
 
 GUIDE = Path(__file__).resolve().parents[2] / "deployments" / "README.md"
 
@@ -163,7 +168,8 @@ def test_each_step_says_whose_account_it_acts_in() -> None:
     for line in TEXT.splitlines():
         profile = next(iter(re.findall(r"\bAWS_PROFILE=(\w+)", line)), profile)
         of_the_source = "source-account.yaml" in line or re.search(r"^aws kms \S+ .*SOURCE", line)
-        if re.match(r"(aws|docker)\b", line):
+        # What is removed has a test of its own.
+        if re.match(r"(aws|docker)\b(?!.* stack-delete| cloudformation delete)", line):
             assert profile == ("source" if of_the_source else "target"), line
 
 
@@ -200,6 +206,69 @@ def test_tasks_may_read_prefects_secret() -> None:
         assert "PrefectSecretArn=" in line
 
 
+def test_first_restore_begins_with_a_look() -> None:
+    """
+    The command that doctor names, under the one role that the source role trusts.
+    """
+    runs = [" ".join(words) for words in TYPED if words[:3] == ["prefect", "deployment", "run"]]
+
+    assert runs[0] == doctor.NEXT.format(doctor.REFRESH)
+    assert runs[1:] == [f"prefect deployment run {doctor.REFRESH} --watch"]
+
+
+def test_request_can_be_of_an_empty_account() -> None:
+    """
+    With the lines of prefect.yaml that are commented out taken in, nothing is left to be inherited,
+    and the deployments are valid; the secrets are called as the target account's stack allows.
+    """
+    text = PREFECT_YAML.read_text()
+    lines = r"^    # (?=instance_class:|roles:|  - \{name:)"
+    taken_in = re.sub(lines, "    ", text, flags=re.MULTILINE)
+    filled = PLACEHOLDER.sub(lambda variable: OF_DEPLOYMENTS[variable[1]], taken_in)
+    request = RestoreRequest.model_validate(yaml.safe_load(filled)["definitions"]["request"])
+
+    assert check.problems(taken_in, OF_DEPLOYMENTS) == []
+    assert missing_fields(request, None, None) == []
+    secrets = {each.name: each.secret_id for each in request.roles}
+    assert secrets == {name: f"aurora-restore/{name}" for name in ("app", "reporting")}
+
+
+def test_removing_goes_from_what_needs_to_what_is_needed() -> None:
+    """
+    Clean-up while the pool is there, a look before it; each stack is waited for; the worker's stack
+    goes before the target account's, whose boundary its role has, and the source account's too.
+    """
+    [section] = [each for each in GUIDE.read_text().split("\n## ") if each.startswith("Removing")]
+    lines = [" ".join(words) for words in typed("".join(blocks_of(section)))]
+    deletes = [line.split()[-1] for line in lines if " delete-stack " in line]
+
+    assert deletes == [
+        "ecs-target-worker",
+        "aurora-restore-github",
+        "aurora-restore",
+        "aurora-restore",
+    ]
+    for number, line in enumerate(lines):
+        if " delete-stack " in line:
+            waiting = line.replace("delete-stack", "wait stack-delete-complete")
+            assert lines[number + 1] == waiting
+    cleaning = [line for line in lines if line.startswith("aurora-restore cleanup")]
+    assert cleaning == ["aurora-restore cleanup --dry-run", "aurora-restore cleanup"]
+    ends = lines.index(cleaning[-1])
+    assert ends < lines.index("prefect deployment delete restore-aurora-cluster/refresh")
+    assert ends < lines.index("prefect work-pool delete ecs-target")
+    profiles = re.findall(
+        r"AWS_PROFILE=(\w+)|delete-stack --stack-name (aurora-restore)\b(?!-)", section
+    )
+    assert [each for pair in profiles for each in pair if each][-5:] == [
+        "source",
+        "aurora-restore",
+        "target",
+        "aurora-restore",
+        "target",
+    ]
+
+
 def test_the_guide_has_commands() -> None:
     """
     The blocks are found, else the tests below say nothing.
@@ -220,6 +289,11 @@ def test_aws_knows_the_command_and_its_options(command: str) -> None:
         used |= {RENAMED.get(each, each) for each in re.findall(r"(?<=\s)--[a-z-]+", rest)}
     if command in OWN:
         assert used <= OWN[command]
+        return
+    if operation == "wait":
+        waiters = Session().create_client(service, region_name="us-west-2").waiter_names
+        for waiter in re.findall(rf"\baws {command} ([a-z-]+)", TEXT):
+            assert waiter.replace("-", "_") in waiters
         return
     model = Session().get_service_model(service)
     operations = {xform_name(name).replace("_", "-"): name for name in model.operation_names}

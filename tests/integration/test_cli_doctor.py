@@ -25,6 +25,7 @@ NAMES = {
     "worker",
     "deployments",
     "schedules",
+    "pool-settings",
 }
 
 

@@ -8,7 +8,7 @@ import pytest
 from examples import parameters
 from test_pool import GOOD, TEXT
 
-from aurora_restore.cli import doctor
+from aurora_restore.cli import doctor, doctor_settings
 from aurora_restore.cli.doctor_aws import _role_of
 from aurora_restore.cli.doctor_prefect import Pool, Prefect, checks
 from deployments.pool import filled
@@ -176,6 +176,87 @@ def test_every_finding_has_a_remedy() -> None:
     of = Prefect("http://prefect/api", {}, [Pool("a", None), Pool("b", {"type": "process"})])
 
     assert all(each.remedy.endswith(".") for each in checks(of, TODAY) if each.status == "failed")
+
+
+ROLE, WORD = "AURORA_RESTORE_SOURCE_ROLE_ARN", "AURORA_RESTORE_SOURCE_EXTERNAL_ID"
+LEASE = "AURORA_RESTORE_LEASE_SECONDS"
+ALIKE = ("ok", "its runs have the settings of this shell")
+
+
+def compared(there: dict[str, str], here: dict[str, str]) -> list[tuple[str, str]]:
+    """Return status and problem of each finding; both sides have what is always needed."""
+    template = json.loads(json.dumps(filled(TEXT, GOOD | there)))
+    environment = {"PATH": "/bin", "AURORA_RESTORE_CODE": "/app"} | GOOD | here
+    found = doctor_settings.checks(known(pool={"base_job_template": template}), environment)
+    assert "hidden" not in " ".join(f"{each.problem} {each.remedy}" for each in found)
+    return [(each.status, each.problem) for each in found]
+
+
+@pytest.mark.parametrize(
+    ("there", "here", "found"),
+    [
+        ({}, {}, [ALIKE]),
+        ({ROLE: "r", WORD: "hidden"}, {ROLE: "r", WORD: "hidden"}, [ALIKE]),
+        (
+            {ROLE: "r"},
+            {ROLE: "r", WORD: "hidden"},
+            [("failed", f"its runs lack {WORD}, which is set here")],
+        ),
+        (
+            {ROLE: "r", WORD: "hidden"},
+            {ROLE: "r", WORD: "hidden too"},
+            [("failed", f"its runs have another {WORD} than this shell")],
+        ),
+        (
+            {ROLE: "r"},
+            {ROLE: "r"},
+            [("failed", f"its runs have a source role and lack {WORD}")],
+        ),
+        (
+            {ROLE: "r", WORD: "hidden"},
+            {ROLE: "r"},
+            [("unchecked", f"not set in this shell, so not compared: {WORD}")],
+        ),
+        (
+            {LEASE: "60"},
+            {LEASE: "90", "AURORA_RESTORE_TOPIC_ARN": ""},
+            [
+                ("failed", f"its runs have another {LEASE} than this shell"),
+                ("unchecked", "not set in this shell, so not compared: AURORA_RESTORE_TOPIC_ARN"),
+            ],
+        ),
+    ],
+)
+def test_settings_of_runs_are_compared(
+    there: dict[str, str], here: dict[str, str], found: list[tuple[str, str]]
+) -> None:
+    """
+    What runs lack or have otherwise is named, without a value; what is not set here is not judged.
+    """
+    assert compared(there, here) == found
+
+
+def test_settings_of_other_pools_are_not_compared() -> None:
+    """
+    A pool that is missing, or no ECS pool, is told of by its own check.
+    """
+    pools = [Pool("a", None), Pool("b", {"type": "process"})]
+
+    assert doctor_settings.checks(Prefect("http://prefect/api", {}, pools), GOOD) == []
+
+
+def test_first_look_is_a_dry_run() -> None:
+    """
+    Of the deployment that is started by hand; without one, of the first there is.
+    """
+    by_hand = known()
+    by_hand.deployments["restore-aurora-cluster/refresh"] = {}
+
+    assert doctor._first(known()) == REFRESH
+    assert doctor._first(by_hand) == doctor._first(None) == "restore-aurora-cluster/refresh"
+    said = doctor.answer([], "again", "restore-aurora-cluster/x y").result
+    command = "prefect deployment run 'restore-aurora-cluster/x y' --watch --param dry_run=true"
+    assert said.model_dump()["next"] == command
 
 
 def test_task_role_is_the_pools() -> None:

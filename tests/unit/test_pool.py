@@ -11,7 +11,7 @@ from prefect_aws.workers.ecs_worker import ECSJobConfiguration
 
 from aurora_restore.cli.job_template import template_problems
 from deployments.check import PLACEHOLDER
-from deployments.pool import OPTIONAL, TEMPLATE, filled, problems
+from deployments.pool import OPTIONAL, TEMPLATE, _lost, filled, problems
 
 TEXT = TEMPLATE.read_text()
 ROLE = "arn:aws:iam::987654321098:role"
@@ -111,6 +111,32 @@ def test_settings_become_the_containers_environment() -> None:
         "AURORA_RESTORE_STATE_TABLE",
         "AURORA_RESTORE_TOPIC_ARN",
     ]
+
+
+def test_source_role_needs_its_external_id() -> None:
+    """
+    In a new shell that lacks it the pool stays as it is: each run would be refused by the role.
+    """
+    role = {"AURORA_RESTORE_SOURCE_ROLE_ARN": "arn:aws:iam::123456789012:role/source"}
+
+    assert problems(TEXT, GOOD | role) == [
+        (
+            "AURORA_RESTORE_SOURCE_EXTERNAL_ID: not set; the source role asks for it "
+            "(ExternalId of the source account's stack)"
+        )
+    ]
+    assert problems(TEXT, GOOD | role | {"AURORA_RESTORE_SOURCE_EXTERNAL_ID": "word"}) == []
+
+
+def test_settings_that_go_are_named() -> None:
+    """
+    By name only; what stays or comes is not told.
+    """
+    had = filled(TEXT, GOOD | {"AURORA_RESTORE_COPY_POLL__AT_MOST": "60"})
+    has = filled(TEXT, GOOD | {"AURORA_RESTORE_LEASE_SECONDS": "60"})
+
+    assert _lost(had, has) == ["AURORA_RESTORE_COPY_POLL__AT_MOST"]
+    assert _lost({}, has) == []
 
 
 def test_task_is_locked_down() -> None:

@@ -269,6 +269,18 @@ def test_removing_goes_from_what_needs_to_what_is_needed() -> None:
     ]
 
 
+def test_no_more_is_claimed_of_the_roles_than_holds() -> None:
+    """
+    Marking what is there cannot be told from marking what is made, and the page says so.
+    """
+    [section] = [each for each in GUIDE.read_text().split("\n## ") if "may do\n" in each]
+    actions = json.dumps(stacks.target().policies("FlowTaskRole"))
+
+    assert "rds:AddTagsToResource" in actions
+    assert "mark what is called so" in section
+    assert "The names are the bound" in section
+
+
 def test_the_guide_has_commands() -> None:
     """
     The blocks are found, else the tests below say nothing.

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from aurora_restore.access.declared import Name
 from aurora_restore.statements import NotPlainSql, split
 
+_EXACT = 2**53  # below, every whole number is a float of its own
+
 
 class Script(BaseModel):
     """One SQL script of a request."""
@@ -55,6 +57,14 @@ class Assertion(BaseModel):
         default=None, title="At most", allow_inf_nan=False, description="For a query of a number."
     )
     timeout_seconds: int = Field(default=300, title="Longest time (seconds)", ge=1, le=24 * 3600)
+
+    @field_validator("at_least", "at_most")
+    @classmethod
+    def _one_form(cls, bound: float | None) -> int | float | None:
+        # JSON that has been through a browser's form or a database says 0 for 0.0: both are the
+        # same request.
+        exact = isinstance(bound, float) and bound.is_integer() and abs(bound) < _EXACT
+        return int(bound) if bound is not None and exact else bound
 
     @field_validator("sql")
     @classmethod

@@ -7,6 +7,7 @@ from pydantic import SecretStr
 from aurora_restore.access.declared import DatabaseRole
 from aurora_restore.details import RestoreAvailable
 from aurora_restore.handover import Credentials, Server
+from aurora_restore.plan import Plan
 from aurora_restore.postgres import Endpoint
 from aurora_restore.rds import tags
 from aurora_restore.rds.clusters import Cluster
@@ -64,9 +65,15 @@ def _password(restored: RestoreAvailable, role: DatabaseRole, endpoint: Endpoint
         return read_password(secrets, secret_id, field)
     marks = tags.marks(restored.operation_id, restored.plan.target_cluster_id)
     where: dict[str, str | int] = {
-        "host": endpoint.host,
+        "host": _final_host(restored.plan, endpoint.host),
         "port": endpoint.port,
         "dbname": endpoint.database,
     }
     new = NewSecret(restored.operation_id, role.name, where, marks)
     return ensure_password(secrets, secret_id, field, new)
+
+
+def _final_host(plan: Plan, host: str) -> str:
+    """Return the host that the cluster will have at the end: its first label is the identifier."""
+    _, dot, zone = host.partition(".")
+    return f"{plan.target_cluster_id}{dot}{zone}" if plan.swaps_names else host

@@ -56,6 +56,10 @@ class Refused(RestoreError):
     """A guard of ours, or a rule of AWS, forbids to go on. Nothing was changed by this step."""
 
 
+class Superseded(Refused):
+    """A later operation has replaced what this one restored: it neither goes on nor back."""
+
+
 class PreflightFailed(RestoreError):
     """Something stands in the way of the refresh; nothing was changed.
 

@@ -1,7 +1,7 @@
 """The restored database made the team's own: masked, proven, opened to its roles, each tried."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
 
 from psycopg2.extensions import connection
@@ -12,10 +12,9 @@ from aurora_restore.access import apply, catalogue, logins, reading, trying
 from aurora_restore.access.declared import DatabaseRole, Declared
 from aurora_restore.access.execution import told
 from aurora_restore.demands import Assertion, Script
-from aurora_restore.errors import RestoreError
 from aurora_restore.evidence import Database, Held, ScriptRun, Tried
 from aurora_restore.files import TextFile
-from aurora_restore.postgres import Endpoint, connected
+from aurora_restore.postgres import Endpoint, connected, trust_catalogue
 from aurora_restore.secrets import Password
 
 _MADE, _DROPPED, _PASSWORD = "role made", "role dropped", "password"
@@ -95,32 +94,33 @@ def hand_over(server: Server, wanted: Wanted, credentials: Credentials) -> Hande
         DatabaseSetupError: a script, a role, an assertion or a login failed.
         Refused: a script is not the one that this operation has run already.
     """
-    with server.enter() as database:
-        logins.close(database)
-    with server.enter() as database:
-        logins.end_sessions(database)
+    _close(server)
     try:
         ran = scripts.run(server.enter, wanted.operation_id, wanted.scripts)
         _apply(server, wanted, credentials, open_logins=False)
         held = assertions.prove(server.enter, wanted.verify)
         _apply(server, wanted, credentials, open_logins=True)
         tried = try_logins(server, wanted.declared, credentials)
-    except RestoreError:
-        with server.enter() as database:
-            logins.close(database)
+        with server.enter() as database, told("what was done"):
+            trust_catalogue(database)
+            roles = {role.name: role for role in reading.read_roles(database).values()}
+            return HandedOver(
+                server_version=database.info.parameter_status("server_version") or "",
+                databases=_databases(database),
+                made=journal.find_names(database, wanted.operation_id, _MADE),
+                locked=catalogue.undeclared(wanted.declared, roles, server.username),
+                dropped=journal.find_names(database, wanted.operation_id, _DROPPED),
+                scripts=ran,
+                held=held,
+                tried=tried,
+            )
+    except Exception:
+        _close(server)
         raise
-    with server.enter() as database:
-        roles = {role.name: role for role in reading.read_roles(database).values()}
-        return HandedOver(
-            server_version=database.info.parameter_status("server_version") or "",
-            databases=_databases(database),
-            made=journal.find_names(database, wanted.operation_id, _MADE),
-            locked=catalogue.undeclared(wanted.declared, roles, server.username),
-            dropped=journal.find_names(database, wanted.operation_id, _DROPPED),
-            scripts=ran,
-            held=held,
-            tried=tried,
-        )
+    except BaseException:  # this process is being stopped, which nothing may hide
+        with suppress(Exception):
+            _close(server)
+        raise
 
 
 def try_logins(server: Server, declared: Declared, credentials: Credentials) -> list[Tried]:
@@ -138,6 +138,14 @@ def try_logins(server: Server, declared: Declared, credentials: Credentials) -> 
         declared.database,
         lambda role, database: server.enter_as(role.name, credentials.of(role), database),
     )
+
+
+def _close(server: Server) -> None:
+    """Let nobody in but the master, and put out who is: also who came in until the commit."""
+    with server.enter() as database:
+        logins.close(database)
+    with server.enter() as database:
+        logins.end_sessions(database)
 
 
 def _apply(server: Server, wanted: Wanted, credentials: Credentials, *, open_logins: bool) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from psycopg2.extensions import connection
 
 from aurora_restore.errors import Refused
+from aurora_restore.postgres import trust_catalogue
 
 SCHEMA = "aurora_restore"
 _LOCK = 0x41525354  # any number, but always the same
@@ -53,12 +54,14 @@ class Note:
 def open_journal(database: connection) -> None:
     """Make the journal if there is none, and keep other runs out until the transaction's end.
 
-    Safe to repeat. Another run's transaction is waited for a minute (SQLSTATE 55P03).
+    Safe to repeat. Another run's transaction is waited for a minute (SQLSTATE 55P03). Names without
+    a schema mean PostgreSQL's own from here on, until the caller sets another search_path.
 
     Raises:
         Refused: the schema or the table is somebody else's.
         psycopg2.Error: PostgreSQL refused to make it.
     """
+    trust_catalogue(database)
     with database.cursor() as cursor:
         cursor.execute("SET LOCAL lock_timeout = '60s'")
         cursor.execute("SELECT pg_catalog.pg_advisory_xact_lock(%s)", (_LOCK,))
@@ -77,7 +80,7 @@ def open_journal(database: connection) -> None:
 
 
 def find_note(database: connection, operation_id: str, kind: str, name: str) -> Note | None:
-    """Return what is noted, or None."""
+    """Return what is noted, or None. Comes after `open_journal`."""
     with database.cursor() as cursor:
         cursor.execute(
             "SELECT digest, rows, seconds FROM aurora_restore.done"
@@ -90,6 +93,7 @@ def find_note(database: connection, operation_id: str, kind: str, name: str) -> 
 
 def find_names(database: connection, operation_id: str, kind: str) -> list[str]:
     """Return the names of all notes of a kind, sorted."""
+    trust_catalogue(database)
     with database.cursor() as cursor:
         cursor.execute(
             "SELECT name FROM aurora_restore.done WHERE operation_id = %s AND kind = %s ORDER BY 1",
@@ -100,6 +104,7 @@ def find_names(database: connection, operation_id: str, kind: str) -> list[str]:
 
 def put_note(database: connection, operation_id: str, kind: str, name: str, note: Note) -> None:
     """Note what this transaction has done; what was noted under that name before is replaced."""
+    trust_catalogue(database)
     with database.cursor() as cursor:
         cursor.execute(
             "INSERT INTO aurora_restore.done (operation_id, kind, name, digest, rows, seconds)"

@@ -122,7 +122,8 @@ def begin(
 ) -> OperationBegun:
     """Put the operation's head item; nothing is done before that.
 
-    Safe to repeat by the same request: that is how an operation is resumed.
+    Safe to repeat by the same request: that is how an operation is resumed. The hash that a person
+    has agreed to is kept: it holds for every later run that is given none.
 
     Raises:
         Refused: the operation is another request's, has already succeeded, or has gone back.
@@ -147,7 +148,8 @@ def begin(
             "what it had made was removed by cleanup, so it cannot go on",
             "Start another one: leave operation_id out.",
         )
-    records.begin(operation_id, request)
+    plan_hash = plan_hash or operation.note("plan_hash")
+    records.begin(operation_id, request, plan_hash)
     usual = operation.note("usual_seconds") or expected_duration(records, request).seconds
     # A success that was told is not told again by a run that only has to record it.
     told = (operation.note("outcome") or {}).get("result") == "SUCCESS"
@@ -195,6 +197,12 @@ def enter(records: RecordStore, known: Details, step: Step) -> Entry:
     return Entry(own.started_at, plan, percent=own.percent)
 
 
+def began(operation_id: str, step: Step) -> datetime:
+    """Return when this run's attempt of a step began, by its record; now if it has none."""
+    own = store().read(operation_id).steps.get(step)
+    return (own and own.started_at) or datetime.now(UTC)
+
+
 def is_of_earlier_run(operation_id: str, step: Step) -> bool:
     """Whether a step's record was written by a run before this one."""
     own = store().read(operation_id).steps.get(step)
@@ -233,10 +241,7 @@ def restored_resource_id(operation_id: str) -> str:
 
 def intend_deletion(operation_id: str, old: OldCluster, final_snapshot_id: str | None) -> None:
     """Record which cluster is about to be deleted, before the first call that does so."""
-    records = store()
-    if records.read(operation_id).note("deletion") is not None:
-        return
-    records.note(
+    store().note(
         operation_id,
         deletion={
             "cluster_id": old.blueprint.cluster_id,

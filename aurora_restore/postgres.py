@@ -97,6 +97,21 @@ def connected(
         opened.close()  # without a commit that is a rollback
 
 
+def trust_catalogue(database: connection) -> None:
+    """Have names without a schema mean PostgreSQL's own until the end of the transaction.
+
+    Otherwise a role of the source could have planted a function or an operator that the master
+    then runs: one that fits better, or in a schema that comes first.
+
+    Raises:
+        psycopg2.Error: as any statement.
+
+    Source: PostgreSQL, search_path; Function Type Resolution.
+    """
+    with database.cursor() as cursor:
+        cursor.execute("SET LOCAL search_path = pg_catalog, pg_temp")
+
+
 def lags(set_at: datetime | None, now: datetime, seconds: float) -> bool:
     """Whether a password set at `set_at` (None: long ago) may not be known to the server yet.
 

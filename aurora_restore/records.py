@@ -185,8 +185,10 @@ class RecordStore:
                 unreadable.append(damaged)
         return Page(heads, unreadable, len(items))
 
-    def begin(self, operation_id: str, request: RestoreRequest) -> None:
-        """Put the head item: the request, and that the operation is in progress.
+    def begin(
+        self, operation_id: str, request: RestoreRequest, plan_hash: str | None = None
+    ) -> None:
+        """Put the head item: the request, that the operation is in progress, what was agreed to.
 
         Raises:
             Refused: the operation is another request's, or has already succeeded.
@@ -195,9 +197,13 @@ class RecordStore:
         # A head item without a digest is of a run that ended before it had a valid request.
         if self.read(operation_id).is_anothers(request):
             raise another_request(operation_id)
-        details = {"request": request.model_dump(mode="json"), "request_digest": digest}
+        # As text: the table has one kind of number, so 0.0 would come back as 0, another request.
+        details = {"request": request.model_dump_json(), "request_digest": digest}
+        attributes: Item = {"details": details, "target": request.target_name}
+        if plan_hash is not None:
+            attributes["plan_hash"] = plan_hash
         try:
-            self._put(operation_id, HEAD, "IN_PROGRESS", details, target=request.target_name)
+            self._put(operation_id, HEAD, "IN_PROGRESS", attributes)
         except _AlreadySo:
             raise Refused(
                 f"operation_id {operation_id}",
@@ -208,7 +214,7 @@ class RecordStore:
     def end(self, operation_id: str, result: Status) -> None:
         """Set the operation's overall status on its head item."""
         with suppress(_AlreadySo):
-            self._put(operation_id, HEAD, result, None)
+            self._put(operation_id, HEAD, result, {})
 
     def start(self, operation_id: str, step: Step, details: Mapping[str, Any]) -> None:
         """Record that a step works, with what was known when it began."""
@@ -228,7 +234,8 @@ class RecordStore:
     ) -> None:
         """Record that a step failed: its predecessor's facts and the error. Once an attempt."""
         with suppress(_AlreadySo):
-            self._put(operation_id, step, "FAILED", {**facts, "error": dict(error)}, once=True)
+            details = {**facts, "error": dict(error)}
+            self._put(operation_id, step, "FAILED", {"details": details}, once=True)
 
     def note_progress(self, operation_id: str, step: Step, percent: int) -> None:
         """Keep how far a wait has come (0 to 100) on the step's record."""
@@ -249,25 +256,25 @@ class RecordStore:
     def remark(self, operation_id: str, status: Status) -> None:
         """Set an unfinished operation's status on its head item: it was stopped, not ended."""
         with suppress(_AlreadySo):
-            self._put(operation_id, HEAD, status, None, once=True)
+            self._put(operation_id, HEAD, status, {}, once=True)
 
     def _put_quietly(
         self, operation_id: str, step: str, status: Status, details: Mapping[str, Any]
     ) -> None:
         with suppress(_AlreadySo):
-            self._put(operation_id, step, status, details)
+            self._put(operation_id, step, status, {"details": details})
 
     def _put(
         self,
         operation_id: str,
         step: str,
         status: Status,
-        details: Mapping[str, Any] | None,
+        attributes: Mapping[str, Any],
         *,
         once: bool = False,
-        **more: str,
     ) -> None:
-        """Write an item's status, unless it is SUCCESS, which is final, or (`once`) is so already.
+        """Write an item's status and more, unless that is SUCCESS, which is final, or (`once`) is
+        so already.
 
         Raises:
             _AlreadySo: it was not written.
@@ -285,16 +292,13 @@ class RecordStore:
             "SET #status = :status, #timestamp = :timestamp, "
             "#history = list_append(if_not_exists(#history, :empty), :history)"
         )
-        if details is not None:
-            values["details"] = details
-            expression += ", #details = :details"
-        for name in more:
+        for name in attributes:
             expression += f", #{name} = :{name}"
         self._update(
             operation_id,
             step,
             expression,
-            values | more,
+            values | dict(attributes),
             condition="attribute_not_exists(#status) OR NOT #status IN (:final, :same)",
         )
 
@@ -361,6 +365,11 @@ def _from_item(item: Item) -> StepRecord:
     except ValueError:
         resource = f"record {fields['step']} of operation {fields['operation_id']}"
         raise RecordsDamaged(resource, "its plan cannot be read") from None
+    asked = fields.get("details", {}).get("request")
+    if isinstance(asked, str):
+        # One that is no JSON stays as it is: not a valid request.
+        with suppress(ValueError):
+            fields["details"]["request"] = json.loads(asked)
     return StepRecord(**fields, notes=item)
 
 

@@ -118,6 +118,9 @@ def _move(made: Survey, found: Found) -> Kept | None:
     judged = judge(now, operations.get(now.tags.get(tags.OPERATION, "")), known)
     if isinstance(judged, Kept):
         return judged
+    if judged.ends_resuming:
+        # Before the first call: whoever reads the records later must not go on with what is gone.
+        _note_cleaned(judged.operation_id, now)
     if cluster is None:
         delete_snapshot(rds, now.id)
         if inventory.find_again(rds, seen) is not None:
@@ -132,6 +135,8 @@ def _move(made: Survey, found: Found) -> Kept | None:
 def _note_cleaned(operation_id: str, resource: Resource) -> None:
     records = ledger.store()
     before = records.read(operation_id).note("cleaned") or []
+    if any(each["arn"] == resource.arn for each in before):
+        return
     moment = datetime.now(UTC).isoformat(timespec="seconds")
     records.note(operation_id, cleaned=[*before, {"arn": resource.arn, "at": moment}])
 

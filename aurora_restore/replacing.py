@@ -1,19 +1,31 @@
 """The old cluster's end: recorded before it begins, after its final snapshot, or put off."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from aurora_restore import ledger
-from aurora_restore.details import CopyAvailable
+from aurora_restore.details import CopyAvailable, Step
 from aurora_restore.errors import NotReady
 from aurora_restore.rds import deleting, names, tags
 from aurora_restore.sessions import target_client
 
+FRESH = timedelta(hours=1)
+"""A final snapshot of an earlier run that is older than this is taken anew: the cluster has served
+since. More than clocks differ, less than a resumed run is worth a second one."""
 
-def remove_old(known: CopyAvailable, now_called: str, keep_hours: int = 0) -> str | None:
+
+def remove_old(
+    known: CopyAvailable,
+    now_called: str,
+    require_successor: Callable[[], object],
+    keep_hours: int = 0,
+) -> str | None:
     """Return the deleted cluster's identifier once it is gone; None if there is or was none.
 
-    `now_called` is the identifier the old cluster has at this moment. With `keep_hours` it is only
-    secured by a final snapshot and marked with the hour after which a later refresh deletes it.
+    `now_called` is the identifier the old cluster has at this moment. `require_successor` raises if
+    nothing can take its place any more: it is asked last, before the deletion is recorded. With
+    `keep_hours` the cluster is only secured by a final snapshot and marked with the hour after
+    which a later refresh deletes it.
 
     Raises:
         NotReady: it is being secured or deleted.
@@ -33,7 +45,9 @@ def remove_old(known: CopyAvailable, now_called: str, keep_hours: int = 0) -> st
     if cluster.status == "deleting":
         raise NotReady(f"cluster {cluster.id}", "it is being deleted")
     lift = request.lift_deletion_protection
-    deleting.secure(rds, cluster, final, marks, lift_protection=lift)
+    intended = ledger.deleted_cluster_id(operation_id) is not None
+    not_before = None if intended else ledger.began(operation_id, Step.DELETE_CLUSTER) - FRESH
+    deleting.secure(rds, cluster, final, marks, lift_protection=lift, not_before=not_before)
     if keep_hours:
         until = datetime.now(UTC) + timedelta(hours=keep_hours)
         kept = {
@@ -43,7 +57,9 @@ def remove_old(known: CopyAvailable, now_called: str, keep_hours: int = 0) -> st
         tags.add(rds, cluster.arn, kept)
         ledger.keep_old(operation_id, cluster.id, until)
         return None
-    ledger.intend_deletion(operation_id, old, final)
+    if not intended:
+        require_successor()
+        ledger.intend_deletion(operation_id, old, final)
     if cluster.protected:
         deleting.lift_protection(rds, cluster)
     deleting.delete_cluster(rds, cluster)

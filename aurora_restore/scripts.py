@@ -85,6 +85,8 @@ def run_one(database: connection, operation_id: str, script: Script, file: TextF
     try:
         open_journal(database)
         earlier = find_note(database, operation_id, KIND, file.name)
+        with database.cursor() as cursor:  # the script shall have that of its database and role
+            cursor.execute("SET LOCAL search_path TO DEFAULT")
     except psycopg2.Error as error:
         remedy = "Let the master create the schema aurora_restore in that database."
         raise failed(error, resource, "its journal", remedy) from None

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Self
@@ -97,6 +98,12 @@ class Settings(BaseSettings):
     records_patience: float = Field(
         180, ge=0, description="Seconds for which a table that does not answer is asked again."
     )
+
+    @property
+    def longest_refresh(self) -> timedelta:
+        """How long a refresh's waits may last together until its logins are tried."""
+        waits = (self.copy_poll, self.delete_poll, self.restore_poll, self.database_poll)
+        return timedelta(seconds=sum(each.give_up_after for each in waits))
 
     def poll(self, step: Step) -> Poll:
         """How the waits of a step are paced."""

@@ -1,5 +1,6 @@
 """Follows an operation by its records: step, status, percent, elapsed."""
 
+import json
 import subprocess
 import time
 from collections.abc import Iterator
@@ -63,7 +64,7 @@ def steps_table(items: dict[str, dict[str, Any]]) -> Table:
 
 def steps_in(items: dict[str, dict[str, Any]]) -> list[Step]:
     """Return the steps that have begun, in their order; the way back last."""
-    request = items.get("operation", {}).get("details", {}).get("request", {})
+    request = json.loads(items.get("operation", {}).get("details", {}).get("request", "{}"))
     order = [*steps_of(request.get("replace", "")), Step.BRING_BACK]
     return [step for step in order if step in items]
 

@@ -7,7 +7,7 @@ from prefect.logging import get_logger
 
 from aurora_restore import ledger
 from aurora_restore.details import Step
-from aurora_restore.errors import RecordsUnavailable, RestoreError, TimedOut
+from aurora_restore.errors import RecordsUnavailable, RestoreError, Superseded, TimedOut
 from aurora_restore.leases import acting
 from aurora_restore.rds import copying, tags
 from aurora_restore.request import RestoreRequest
@@ -23,8 +23,9 @@ def go_back(request: RestoreRequest, operation_id: str, error: Exception) -> Non
 
     Raises nothing: what cannot be brought back is recorded, logged, and announced as such.
     """
-    # Prefect's own trouble is not the refresh's, and without records nothing may be done.
-    if isinstance(error, PrefectException | httpx.HTTPError | RecordsUnavailable):
+    # Prefect's own trouble is not the refresh's; without records nothing may be done; and where a
+    # later operation's cluster serves there is nothing to bring back.
+    if isinstance(error, PrefectException | httpx.HTTPError | RecordsUnavailable | Superseded):
         return
     try:
         failed = ledger.begin_way_back(request, operation_id)

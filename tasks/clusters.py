@@ -1,6 +1,6 @@
 """The cluster's steps: make room, restore, wait, exchange names, and the way back."""
 
-from aurora_restore import entering, handover, ledger, replacing
+from aurora_restore import entering, handover, ledger, replacing, restored
 from aurora_restore.access.declared import Declared
 from aurora_restore.details import (
     BroughtBack,
@@ -16,7 +16,6 @@ from aurora_restore.details import (
 )
 from aurora_restore.rds import (
     bringing_back,
-    clusters,
     copying,
     names,
     restoring,
@@ -31,7 +30,12 @@ from tasks.step import step
 @step(Step.DELETE_CLUSTER)
 def delete_cluster(copied: CopyAvailable) -> ClusterDeleted:
     """Return once the replaced cluster is gone. DELETES it, after its final snapshot."""
-    deleted = replacing.remove_old(copied, copied.request.replaced_cluster_id)
+    rds = target_client("rds", copied.target_region)
+    deleted = replacing.remove_old(
+        copied,
+        copied.request.replaced_cluster_id,
+        lambda: restored.copy_to_restore(rds, copied.copy_snapshot_id),
+    )
     return copied.then(ClusterDeleted, deleted_cluster_id=deleted)
 
 
@@ -64,7 +68,7 @@ def check_restore_status(started: RestoreStarted) -> RestoreAvailable:
         password = get_master_password(secrets, request.master_secret_id)
     rds = target_client("rds", started.target_region)
     marks = tags.marks(started.operation_id, plan.target_cluster_id)
-    found = clusters.get_cluster(rds, plan.new.cluster_id)
+    found = restored.restored_cluster(rds, started.operation_id, plan.new.cluster_id)
     cluster = restoring.complete(rds, found, plan.new, marks, password)
     return started.then(
         RestoreAvailable,
@@ -88,7 +92,7 @@ def swap_clusters(ready: UsersSetUp) -> ClustersSwapped:
             names.old_cluster_name(ready.request, ready.operation_id),
         )
     else:
-        cluster = clusters.get_cluster(rds, plan.target_cluster_id)
+        cluster = restored.restored_cluster(rds, ready.operation_id, plan.target_cluster_id)
     server = entering.server(ready, cluster, ready.master_secret_arn)
     handover.try_logins(
         server,
@@ -110,7 +114,13 @@ def delete_old_cluster(swapped: ClustersSwapped) -> OldClusterDeleted:
     now_called = request.replaced_cluster_id
     if swapped.plan.swaps_names:
         now_called = names.old_cluster_name(request, swapped.operation_id)
-    deleted = replacing.remove_old(swapped, now_called, keep_hours=request.keep_old_hours)
+    rds = target_client("rds", swapped.target_region)
+    deleted = replacing.remove_old(
+        swapped,
+        now_called,
+        lambda: restored.restored_cluster(rds, swapped.operation_id, swapped.new_cluster_id),
+        keep_hours=request.keep_old_hours,
+    )
     return swapped.then(OldClusterDeleted, deleted_cluster_id=deleted)
 
 
@@ -125,11 +135,11 @@ def bring_back_old(failed: RefreshFailed) -> BroughtBack:
         tags.marks(failed.operation_id, failed.plan.target_cluster_id),
         aside=failed.aside,
     )
-    restored = tags.BROUGHT_BACK in cluster.tags
+    from_snapshot = tags.BROUGHT_BACK in cluster.tags
     return failed.then(
         BroughtBack,
         brought_back_cluster_id=cluster.id,
-        brought_back_from=final if restored else None,
+        brought_back_from=final if from_snapshot else None,
         cluster_endpoint=cluster.endpoint,
         cluster_port=cluster.port,
     )

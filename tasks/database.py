@@ -7,7 +7,7 @@ from aurora_restore.access.declared import Declared
 from aurora_restore.details import RestoreAvailable, Step, UsersSetUp
 from aurora_restore.planned_files import reread
 from aurora_restore.postgres import lags
-from aurora_restore.rds import clusters
+from aurora_restore.restored import restored_cluster
 from aurora_restore.sessions import target_client
 from aurora_restore.settings import settings
 from tasks.step import step
@@ -18,8 +18,10 @@ def setup_db_users(restored: RestoreAvailable) -> UsersSetUp:
     """Return once the database is masked and proven, and each declared login was tried."""
     request, roles = restored.request, restored.plan.roles
     now, times = datetime.now(UTC), ledger.times(restored.operation_id)
-    cluster = clusters.get_cluster(
-        target_client("rds", restored.target_region), restored.new_cluster_id
+    cluster = restored_cluster(
+        target_client("rds", restored.target_region),
+        restored.operation_id,
+        restored.new_cluster_id,
     )
     secret_id = request.master_secret_id or str(cluster.master_secret_arn)
     lag = lags(times.restored_at, now, settings().authentication_lag)

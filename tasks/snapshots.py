@@ -98,7 +98,7 @@ def archive_snapshot(ready: UsersSetUp) -> SnapshotArchived:
     request, rds = ready.request, target_client("rds", ready.target_region)
     keep = request.archive == "keep"
     archiving.archive(rds, ready.copy_snapshot_id, keep=keep)
-    deleting.remove_kept(rds, request.target_cluster_id)
+    deleting.remove_kept(rds, request.target_cluster_id, may_lift=request.lift_deletion_protection)
     finals = archiving.prune_final_snapshots(
         rds, request.replaced_cluster_id, request.final_snapshots_keep_newest, ready.operation_id
     )

@@ -34,6 +34,84 @@ def request(**changes: Any) -> RestoreRequest:
     return RestoreRequest.model_validate(parameters(**changes))
 
 
+def request_of_everything() -> RestoreRequest:
+    """Return a request with each field set that can be, and numbers of every kind in it."""
+    select = "SELECT count(*) FROM t"
+    return request(
+        snapshot_id=None,
+        source_cluster_id="prod",
+        snapshot_type="automated",
+        max_snapshot_age_hours=36,
+        replaces="old",
+        replace="swap",
+        keep_old_hours=24,
+        lift_deletion_protection=True,
+        final_snapshot=False,
+        final_snapshots_keep_newest=2,
+        copy_route="two-hops",
+        source_kms_key_id="alias/source",
+        hop_kms_key_id="alias/hop",
+        engine_version="16.14",
+        port=5433,
+        instance_class="db.serverless",
+        reader_count=0,
+        serverless_min_acu=1,
+        serverless_max_acu=64.0,
+        cluster_parameter_group="cluster-group",
+        instance_parameter_group="group",
+        storage_type="aurora-iopt1",
+        backup_retention_days=7,
+        iam_authentication=False,
+        deletion_protection=True,
+        log_exports=[],
+        master_secret_id="staging/master",
+        database="app",
+        roles=[
+            {
+                "name": "Zoë",
+                "secret_id": "staging/app",
+                "make_secret": True,
+                "access": "read_only",
+                "schemas": ["sales"],
+                "member_of": ["analysts"],
+                "connection_limit": 50,
+                "valid_until": "2099-01-01T00:00:00.250000+02:00",
+                "settings": {"search_path": "", "statement_timeout": "30s"},
+            },
+            {"name": "reporting", "iam": True},
+            {
+                "name": "analysts",
+                "privileges": [
+                    {
+                        "database": "app",
+                        "schemas": ["sales"],
+                        "preset": "read_write",
+                        "on_database": ["CONNECT"],
+                        "on_schemas": ["USAGE"],
+                        "on_tables": ["SELECT"],
+                        "on_sequences": ["USAGE"],
+                        "on_functions": ["EXECUTE"],
+                    }
+                ],
+            },
+        ],
+        roles_file="roles.yaml",
+        undeclared_logins="drop",
+        scripts=[{"file": "mask.sql", "database": "app", "timeout_seconds": 600}],
+        verify=[
+            {"name": "zero", "sql": select, "database": "app", "at_most": 0.0},
+            {"name": "minus zero", "sql": select, "at_least": -0.0, "at_most": 7},
+            {"name": "parts", "sql": select, "at_least": 0.1, "at_most": 1e22},
+            {"name": "tiny", "sql": select, "at_least": 5e-324, "at_most": 1.7e308},
+            {"name": "long", "sql": select, "at_most": 10**50, "timeout_seconds": 5},
+        ],
+        archive="delete",
+        archive_keep_newest=4,
+        resume_if_lost=False,
+        operation_id="op-001",
+    )
+
+
 def state_flow() -> list[dict[str, Any]]:
     """Return the specification's six records, in the order of the steps."""
     text = (Path(__file__).parent / "data" / "state-flow.json").read_text()

@@ -17,6 +17,7 @@ from aurora_restore.access.logins import end_sessions
 from aurora_restore.access.reading import ask, places, read, read_roles
 from aurora_restore.access.statements import Renderer
 from aurora_restore.errors import DatabaseSetupError
+from aurora_restore.postgres import trust_catalogue
 
 ROUNDS = 3  # taking a right away may take another one with it, which is then given again
 _OF_ROLES = (
@@ -66,6 +67,8 @@ def apply(
     """
     if strangers := passwords.keys() - declared.names:
         raise ValueError(f"passwords of roles that are not declared: {sorted(strangers)}")
+    with told("the catalogue"):
+        trust_catalogue(database)
     seen = _look(database, declared)
     require(declared, seen)
     written = passwords if seen.database == declared.database else {}
@@ -109,6 +112,7 @@ def databases_of(database: connection, declared: Declared) -> list[str]:
     Source: PostgreSQL, pg_shdepend.
     """
     with told("the databases"):
+        trust_catalogue(database)
         found = dict(ask(database, queries.DATABASES))
         [(_, _, master)] = ask(database, queries.FACTS)
         roles = read_roles(database)
@@ -116,7 +120,8 @@ def databases_of(database: connection, declared: Declared) -> list[str]:
         wanted = set(declared.names)
         if declared.undeclared == "drop":
             wanted.update(undeclared(declared, {r.name: r for r in roles.values()}, master))
-        used = places(database, names, [oid for oid, name in names.items() if name in wanted])
+        oids = [oid for oid, name in names.items() if name in wanted]
+        used = places(database, names, oids, declared.database)
     reasons = {place: f"role {role}" for role, place in sorted(used)}
     for role, block in declared.grants:
         place = str(block.database)

@@ -8,7 +8,7 @@ from psycopg2.extensions import connection
 from psycopg2.sql import SQL, Identifier
 
 from aurora_restore.access.catalogue import Catalogue
-from aurora_restore.access.declared import is_reserved
+from aurora_restore.access.declared import is_built_in
 from aurora_restore.access.execution import told
 from aurora_restore.access.reading import ask
 from aurora_restore.access.statements import OPTIONS_PER_GRANT
@@ -72,7 +72,7 @@ def borrowed(database: connection, catalogue: Catalogue, names: Iterable[str]) -
 def _is_out_of_reach(name: str, catalogue: Catalogue) -> bool:
     """Tell whether a role's rights are one's own, or nobody can have them granted."""
     seen = catalogue.roles.get(name)
-    return name == catalogue.master or is_reserved(name) or (seen is not None and seen.superuser)
+    return name == catalogue.master or is_built_in(name) or (seen is not None and seen.superuser)
 
 
 def _lacking(database: connection, names: list[str], *, modern: bool) -> list[tuple[Any, ...]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from aurora_restore.access.declared import Declared, is_reserved
+from aurora_restore.access.declared import Declared, is_built_in
 
 
 class Item(NamedTuple):
@@ -108,6 +108,6 @@ def logins(roles: Mapping[str, Role], master: str) -> Iterable[str]:
     """Give every role that logs in, or did until it was locked, and may be locked."""
     for name, role in roles.items():
         if (role.login or role.locked) and not role.superuser:
-            if name == master or is_reserved(name):
+            if name == master or is_built_in(name):
                 continue
             yield name

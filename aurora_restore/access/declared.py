@@ -10,8 +10,14 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 from pydantic.functional_validators import AfterValidator
 
 MAX_NAME_BYTES = 63  # PostgreSQL cuts longer names silently (NAMEDATALEN)
+# Nobody may declare these, though a source may well have a login of such a name.
 RESERVED_PREFIXES = ("pg_", "rds")
-RESERVED = frozenset({"postgres", "public", "none", "rdsadmin"})
+RESERVED = frozenset({"postgres", "public", "none"})
+# Those of PostgreSQL and RDS themselves, which are never touched.
+_BUILT_IN_PREFIXES = ("pg_", "rds_")
+_BUILT_IN = frozenset(
+    {"rdsadmin", "rdsproxyadmin", "rdsrepladmin", "rdstopmgr", "rdswriteforwarduser"}
+)
 DEFAULT_SCHEMAS = ["public"]
 
 Preset = Literal["read_only", "read_write", "owner", "monitoring"]
@@ -33,8 +39,13 @@ def _whole_name(name: str) -> str:
 
 
 def is_reserved(name: str) -> bool:
-    """Tell whether a role belongs to PostgreSQL or RDS."""
+    """Tell whether no role of that name may be declared."""
     return name.startswith(RESERVED_PREFIXES) or name in RESERVED
+
+
+def is_built_in(name: str) -> bool:
+    """Tell whether a role is PostgreSQL's or RDS's own, which is left alone."""
+    return name.startswith(_BUILT_IN_PREFIXES) or name in _BUILT_IN
 
 
 def _own_name(name: str) -> str:

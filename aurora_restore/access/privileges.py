@@ -12,7 +12,7 @@ from aurora_restore.access.changes import (
     RevokeDefault,
     RevokePrivilege,
 )
-from aurora_restore.access.declared import Declared, is_reserved
+from aurora_restore.access.declared import Declared, is_built_in
 from aurora_restore.access.ownership import Ownership
 
 _IN_SCHEMAS = (presets.TABLE, presets.SEQUENCE, presets.ROUTINE)
@@ -171,5 +171,5 @@ def _wanted_defaults(
 def _is_apart(name: str, catalogue: Catalogue) -> bool:
     """Tell whether nobody may set default privileges for a role, nor is it a source's own."""
     seen = catalogue.roles.get(name)
-    reserved = is_reserved(name) or (seen is not None and seen.superuser)
-    return reserved and name != catalogue.master
+    built_in = is_built_in(name) or (seen is not None and seen.superuser)
+    return built_in and name != catalogue.master

@@ -22,15 +22,17 @@ _MEMBERSHIPS = """
     SELECT roleid, member, grantor, admin_option, {inherits}
     FROM pg_auth_members WHERE member = ANY(%(roles)s::oid[])
 """
-# In which databases a role owns something or has a privilege. Shared objects are in none.
+# In which databases a role owns something or has a privilege. What is in none (a membership that
+# it has granted, a parameter that it may set) keeps it from being dropped as well.
 PLACES = """
-    SELECT s.role, d.datname
+    SELECT s.role, coalesce(d.datname, %(shared)s)
     FROM (
-        SELECT DISTINCT refobjid AS role, CASE WHEN dbid <> 0 THEN dbid ELSE objid END AS place
+        SELECT DISTINCT refobjid AS role, CASE
+            WHEN dbid <> 0 THEN dbid WHEN classid = 'pg_database'::regclass THEN objid
+            END AS place
         FROM pg_shdepend
         WHERE refclassid = 'pg_authid'::regclass AND refobjid = ANY(%(roles)s::oid[])
-            AND (dbid <> 0 OR classid = 'pg_database'::regclass)
-    ) s JOIN pg_database d ON d.oid = s.place
+    ) s LEFT JOIN pg_database d ON d.oid = s.place
 """
 # In which schemas roles own something, or the schema itself; no schema: what is in none.
 OWNED = """

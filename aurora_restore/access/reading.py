@@ -96,15 +96,18 @@ def read(database: connection, declared: Declared) -> Catalogue:
             )
             if creator != role
         ),
-        places=places(database, names, going) if going else frozenset(),
+        places=places(database, names, going, declared.database) if going else frozenset(),
     )
 
 
 def places(
-    database: connection, names: Mapping[int, str], roles: Iterable[int]
+    database: connection, names: Mapping[int, str], roles: Iterable[int], shared: str
 ) -> frozenset[tuple[str, str]]:
-    """Return role and database wherever one of the roles owns something or has a privilege."""
-    rows = ask(database, queries.PLACES, roles=array(roles))
+    """Return role and database wherever one of the roles owns something or has a privilege.
+
+    What is in no database counts as being in `shared`.
+    """
+    rows = ask(database, queries.PLACES, roles=array(roles), shared=shared)
     return frozenset((names[oid], place) for oid, place in rows)
 
 

@@ -17,10 +17,15 @@ from aurora_restore.postgres import failed
 Connect = Callable[[DatabaseRole, str], AbstractContextManager[connection]]
 
 _PROBE = "aurora_restore_probe"
+# Tables of extensions are nobody's to grant. Partitions are granted by themselves; what is read
+# through a view or a foreign table takes more than the role's own rights.
 _TABLE = """
     SELECT c.relname FROM pg_catalog.pg_class c
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    WHERE n.nspname = %s AND c.relkind IN ('r', 'p') ORDER BY 1 LIMIT 1
+    WHERE n.nspname = %s AND c.relkind IN ('r', 'p') AND NOT EXISTS (
+        SELECT FROM pg_catalog.pg_depend
+        WHERE deptype = 'e' AND objid = c.oid AND classid = c.tableoid)
+    ORDER BY 1 LIMIT 1
 """
 _PRESETS = {
     "read_only": {"SELECT"},
@@ -53,7 +58,14 @@ def prove(roles: Sequence[DatabaseRole], database: str, connect: Connect) -> lis
 
     Source: PostgreSQL, Privileges.
     """
-    return [_try(role, roles, database, connect) for role in roles if role.logs_in]
+    tried = []
+    for role in roles:
+        if role.logs_in:
+            try:
+                tried.append(_try(role, roles, database, connect))
+            except psycopg2.Error as error:
+                raise failed(error, f"role {role.name}", "while trying what it may") from None
+    return tried
 
 
 def _try(
@@ -161,9 +173,10 @@ def _permitted(session: connection, probe: _Probe) -> bool:
     except errors.InsufficientPrivilege:
         return False
     except psycopg2.Error as error:
-        if error.pgcode is None:
+        if error.pgcode is None or session.closed:
             raise failed(error, "endpoint", f"while trying to {probe.said}") from None
         return True
     finally:
-        session.rollback()
+        if not session.closed:
+            session.rollback()
     return True

@@ -1,9 +1,10 @@
 """What will be done in the database: secrets, roles and the files that are named."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
-from aurora_restore.access.declared import conflicts
+from aurora_restore.access.declared import DatabaseRole, conflicts
 from aurora_restore.preflight.check import Check, failed, found, ok
 from aurora_restore.preflight.facts import Facts
 from aurora_restore.preflight.reading import Answer, Unknown
@@ -25,7 +26,7 @@ def role_file(facts: Facts) -> list[Check]:
 
 
 def roles(facts: Facts) -> list[Check]:
-    """The roles do not contradict each other, the cluster lets them in, none is its master.
+    """The roles do not contradict each other, can log in, and none is the cluster's master.
 
     (Reserved names are refused by the request itself.)
     """
@@ -46,6 +47,7 @@ def roles(facts: Facts) -> list[Check]:
                 "Set iam_authentication to true, or give the role a secret_id.",
             )
         )
+    checks += _shut_out(declared, datetime.now(UTC) + facts.settings.longest_refresh)
     master = facts.snapshot.get().master_username
     checks += [
         failed(
@@ -58,6 +60,34 @@ def roles(facts: Facts) -> list[Check]:
         if role.name == master
     ]
     return checks or [ok("roles", "roles", f"{len(declared)}, none of them the master user")]
+
+
+def _shut_out(declared: Sequence[DatabaseRole], ended: datetime) -> list[Check]:
+    """Return which logins PostgreSQL would refuse; `ended` is when the refresh is over at last."""
+    checks = []
+    for role in declared:
+        # An IAM token is no password: it has a time of its own.
+        until = role.valid_until if role.secret_id is not None else None
+        if until is not None and until < ended:
+            checks.append(
+                failed(
+                    "roles",
+                    f"role {role.name}",
+                    f"its password is valid until {until:%Y-%m-%d %H:%M %Z}, and the refresh may "
+                    f"last until {ended:%Y-%m-%d %H:%M %Z}",
+                    "Set valid_until to a later moment, or leave it out.",
+                )
+            )
+        if role.logs_in and role.connection_limit == 0:
+            checks.append(
+                failed(
+                    "roles",
+                    f"role {role.name}",
+                    "it logs in, and its connection limit of 0 lets no session in",
+                    "Set connection_limit to 1 or more, or leave it out.",
+                )
+            )
+    return checks
 
 
 def scripts(facts: Facts) -> list[Check]:

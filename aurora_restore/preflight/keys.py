@@ -10,23 +10,17 @@ if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
     from mypy_boto3_kms.literals import GrantOperationType
 
-# What RDS asks of a key for the one who copies or restores with it.
-_OPERATIONS: "list[GrantOperationType]" = [
-    "Decrypt",
-    "Encrypt",
-    "GenerateDataKey",
-    "ReEncryptFrom",
-    "ReEncryptTo",
-    "CreateGrant",
-    "DescribeKey",
-]
+# What is asked for is what a role must be let grant itself, dry run or not: nothing that it could
+# use. Whether grants can be made does not depend on it; RDS's own are for operations that it needs.
+_OPERATIONS: "list[GrantOperationType]" = ["DescribeKey"]
 
 
 @dataclass(frozen=True)
 class Key:
     """A KMS key as its account or another one sees it.
 
-    `grant` is whether a grant on it could be made for RDS: what a dry run of CreateGrant says.
+    `grant` is whether the caller may make grants on it: what a dry run of CreateGrant says. RDS
+    makes its own in the caller's name.
     """
 
     arn: str

@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 from aurora_restore.errors import NotReady, Refused, aws_code
 from aurora_restore.faults import Act, looking_again, verdict
 from aurora_restore.rds import tags
+from aurora_restore.rds.archiving import delete_snapshot
 from aurora_restore.rds.clusters import Cluster, find_cluster, instance_statuses
 from aurora_restore.rds.snapshots import Snapshot, find_snapshot
 from aurora_restore.rds.status import is_terminal
@@ -100,15 +101,18 @@ def find_replaced(
     return found
 
 
-def secure(
+def secure(  # noqa: PLR0913 - what is secured, by which snapshot, under which guard
     rds: "RDSClient",
     cluster: Cluster,
     final_snapshot_id: str | None,
     marks: dict[str, str],
     *,
     lift_protection: bool,
+    not_before: datetime | None = None,
 ) -> None:
     """Return once the cluster may be deleted, its final snapshot available. Safe to repeat.
+
+    A final snapshot from before that moment is taken anew.
 
     Raises:
         NotReady: the final snapshot is being made.
@@ -118,13 +122,19 @@ def secure(
     for obstacle in obstacles(cluster, lift_protection=lift_protection):
         raise obstacle
     if final_snapshot_id is not None:
-        ensure_final_snapshot(rds, cluster.id, final_snapshot_id, marks)
+        ensure_final_snapshot(rds, cluster.id, final_snapshot_id, marks, not_before)
 
 
 def ensure_final_snapshot(
-    rds: "RDSClient", cluster_id: str, snapshot_id: str, marks: dict[str, str]
+    rds: "RDSClient",
+    cluster_id: str,
+    snapshot_id: str,
+    marks: dict[str, str],
+    not_before: datetime | None = None,
 ) -> Snapshot:
     """Return a manual snapshot of the cluster once it is available. Safe to repeat.
+
+    One from before that moment is deleted and taken anew: it lacks what was written since.
 
     Raises:
         NotReady: it is still being made.
@@ -159,7 +169,11 @@ def ensure_final_snapshot(
             "a snapshot of this name exists and is not this operation's",
             "Delete it, then run again.",
         )
-    return found.require_available()
+    found.require_available()
+    if not_before is not None and found.created_at is not None and found.created_at < not_before:
+        delete_snapshot(rds, snapshot_id)
+        raise NotReady(f"cluster snapshot {snapshot_id}", "an earlier run's is taken anew", 0)
+    return found
 
 
 def lift_protection(rds: "RDSClient", cluster: Cluster) -> NoReturn:
@@ -223,10 +237,11 @@ def _delete_instance(rds: "RDSClient", instance_id: str) -> None:
             raise
 
 
-def remove_kept(rds: "RDSClient", target_cluster_id: str) -> None:
+def remove_kept(rds: "RDSClient", target_cluster_id: str, *, may_lift: bool) -> None:
     """Delete the old clusters that swaps of this target left for a time that is over.
 
-    One that may not be deleted, for it was stopped or tied to others since, is left as it is.
+    One that may not be deleted, for it was stopped, tied to others or protected since, is left as
+    it is.
 
     Raises:
         NotReady: one is being deleted.
@@ -240,7 +255,7 @@ def remove_kept(rds: "RDSClient", target_cluster_id: str) -> None:
             of_target = cluster.tags.get(tags.TARGET) == target_cluster_id
             if not (ours and of_target and cluster.tags.get(tags.DELETE_AFTER, "9") < now):
                 continue
-            if blocked := obstacles(cluster, lift_protection=True):
+            if blocked := obstacles(cluster, lift_protection=may_lift):
                 logger.warning("Not deleted although its time is over: %s", blocked[0])
                 continue
             if cluster.protected:

@@ -93,7 +93,7 @@ class Run:
 
     def statuses(self) -> dict[str, str]:
         """The status of each step of the refresh that has a record, in order."""
-        request = self.items["operation"].get("details", {}).get("request", {})
+        request = json.loads(self.items["operation"].get("details", {}).get("request", "{}"))
         order = steps_of(request.get("replace", ""))
         return {step.value: self.items[step]["status"] for step in order if step in self.items}
 

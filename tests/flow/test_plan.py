@@ -105,6 +105,29 @@ def test_a_run_refuses_when_reality_has_changed(run, aws: Sandbox):
     } == set()
 
 
+def test_an_agreement_holds_for_the_run_that_goes_on(run, aws: Sandbox):
+    """
+    Who goes on with the operation without the hash is refused as the first run was; whoever has
+    looked again goes on with the new one.
+    """
+    agreed = run(dry_run=True)["plan_hash"]
+    aws.plant("secret-denied")
+    with pytest.raises(PreflightFailed):
+        run({"operation_id": "op-001"}, plan_hash=agreed)
+    aws.clear()
+    aws.client("rds").modify_db_cluster(
+        DBClusterIdentifier="staging", BackupRetentionPeriod=7, ApplyImmediately=True
+    )
+    aws.advance(3600)
+
+    with pytest.raises(Refused, match=f"plan_hash {agreed}: what would be done has changed"):
+        run({"operation_id": "op-001"})
+    seen = run(dry_run=True)["plan_hash"]
+    done = run({"operation_id": "op-001"}, plan_hash=seen)
+
+    assert done["deleted_cluster_id"] == "staging"
+
+
 def test_deletion_protection_is_lifted_only_if_the_request_says_so(run, aws: Sandbox):
     """
     A protected cluster is a finding; with consent it is replaced, and the new one is protected.

@@ -1,5 +1,9 @@
 """Runs that restore beside the old cluster and exchange the names."""
 
+import json
+from contextlib import closing
+
+import psycopg2
 import pytest
 from safety import open_endpoints
 
@@ -63,6 +67,34 @@ def test_the_old_cluster_serves_until_the_names_are_exchanged(refresh, aws: Sand
     ]
     assert led_to == [old, clusters(aws)["staging"]]
     assert list(open_endpoints(run.events, aws.facts["target_account"])) == led_to[1:]
+
+
+def test_a_made_secret_leads_to_the_cluster_that_serves(refresh, aws: Sandbox):
+    """
+    Whoever connects with what stands in a secret that the swap has made gets in afterwards.
+    """
+    role = {"name": "app", "secret_id": "test/made-by-a-swap", "make_secret": True}
+
+    run = refresh(replace="swap", roles=[role | {"access": "read_only", "schemas": ["sales"]}])
+
+    kept = aws.client("secretsmanager").get_secret_value(SecretId=role["secret_id"])
+    made = json.loads(kept["SecretString"])
+    endpoint = run.items[Step.SEND_NOTIFICATION]["details"]["cluster_endpoint"]
+    assert run.error is None
+    assert made["host"] == endpoint.partition(":")[0]
+    with closing(
+        psycopg2.connect(
+            host=made["host"],
+            hostaddr=aws.env["PGHOSTADDR"],
+            port=made["port"],
+            dbname=made["dbname"],
+            user=made["username"],
+            password=made["password"],
+            sslmode="verify-full",
+            sslrootcert=aws.env["PGSSLROOTCERT"],
+        )
+    ) as session:
+        session.cursor().execute("SELECT count(*) FROM sales.customers")
 
 
 @pytest.mark.long

@@ -156,6 +156,9 @@ def test_every_arn_names_account_and_region(template: Template, role: str) -> No
                 continue
             _, _, service, region, account, _ = resource.split(":", 5)
             assert "*" not in region + account, name
+            assert (
+                service != "kms" or "*" not in resource or "kms:ResourceAliases" in str(statement)
+            )
             assert (region and account) or service in {"iam", "s3"}, name
 
 
@@ -230,7 +233,7 @@ def test_source_role_can_share_and_nothing_else_by_default() -> None:
     """
     Without snapshots that cannot be shared it has no right to copy, mark or delete.
     """
-    plain = statements(stacks.source(Unshareable="", SnapshotKeyArn=""), "Role")
+    plain = statements(stacks.source(Unshareable="", SnapshotKeyArn="", CopyKeyArn=""), "Role")
 
     assert set(plain) == {"FindSnapshots", "ShareSnapshots"}
 
@@ -274,7 +277,7 @@ def test_only_named_clusters_are_changed(flow: dict[str, dict[str, Any]]) -> Non
     for name, statement in flow.items():
         for resource in listed(statement["Resource"]):
             if name != "Look" and re.search(r":(cluster|db):", resource):
-                assert resource.endswith(("cluster:staging*", "db:staging*")), name
+                assert re.search(r":(cluster|db):(staging|reporting)\*$", resource), name
 
 
 def test_options_that_are_not_used_give_no_right() -> None:
@@ -282,15 +285,56 @@ def test_options_that_are_not_used_give_no_right() -> None:
     Files, logins by IAM, secrets and roles are allowed only where they are asked for.
     """
     none = dict.fromkeys(
-        ("SourceKeyArn", "HopKeyArn", "DatabaseRoleArns", "FilesArn", "DatabaseUsers"), ""
+        (
+            "SourceKeyArn",
+            "HopKeyArn",
+            "MasterSecretKeyArn",
+            "MoreClusters",
+            "MoreInstances",
+            "DatabaseRoleArns",
+            "FilesArn",
+            "DatabaseUsers",
+        ),
+        "",
     )
     plain = stacks.target(**none, MakesSecrets="no", PrefectSecretArn="")
 
     names = set(statements(plain, "FlowTaskRole"))
     assert not names & {"ReadFiles", "LogInByIam", "MakeSecrets", "MakePasswords"}
+    assert "UseTheKeyOfMasterPasswords" not in names
+    changed = statements(plain, "FlowTaskRole")["ChangeAndDeleteWhatIsMarked"]["Resource"]
+    assert [each.split(":", 5)[5] for each in changed] == [
+        "cluster-snapshot:*",
+        "cluster:staging*",
+        "db:staging*",
+    ]
     assert "HandRolesOnToRds" not in names
     assert statements(plain, "FlowTaskRole")["LookAtKeys"]["Resource"] == [stacks.CLUSTER_KEY]
     assert "ReadPrefectsSecret" not in statements(plain, "ExecutionRole")
+
+
+def test_grants_that_are_asked_for_let_nobody_use_a_key(flow: dict[str, dict[str, Any]]) -> None:
+    """
+    But for AWS's services the role may make grants to look at a key, to itself; the snapshots' key
+    lets it make the same.
+    """
+    text = (FOLDER / "source-key-statements.json").read_text()
+    of_key = json.loads(text.replace("TARGET_ACCOUNT", stacks.TARGET_ACCOUNT))
+
+    granting = [
+        each
+        for each in [*flow.values(), *of_key]
+        if "kms:CreateGrant" in listed(each["Action"])
+        and each["Condition"] != {"Bool": {"kms:GrantIsForAWSResource": "true"}}
+    ]
+    session = f"arn:aws:sts::{stacks.TARGET_ACCOUNT}:assumed-role/aurora-restore-task/*"
+    assert [each["Condition"] for each in granting] == 2 * [
+        {
+            "StringLike": {"kms:GranteePrincipal": session},
+            "ForAllValues:StringEquals": {"kms:GrantOperations": "DescribeKey"},
+            "Null": {"kms:GrantOperations": "false"},
+        }
+    ]
 
 
 def test_worker_passes_two_roles_on_to_ecs_only(target: Template) -> None:
@@ -530,6 +574,18 @@ def test_topic_refuses_what_comes_in_clear(target: Template) -> None:
 # ── where flow runs work ─────────────────────────────────────────────────────
 
 
+def test_cluster_has_what_prefects_worker_runs_on(target: Template) -> None:
+    """
+    ECS takes a strategy of providers that the cluster is associated with, and refuses others.
+    """
+    services = stacks.prefect_worker().resources("AWS::ECS::Service").values()
+
+    [strategy] = [each["CapacityProviderStrategy"] for each in services]
+    wanted = {each["CapacityProvider"] for each in strategy}
+    assert wanted
+    assert wanted <= set(target.resource("Cluster")["CapacityProviders"])
+
+
 def test_logs_end_some_day_and_not_soon(target: Template) -> None:
     """
     By default a quarter of a year; only what CloudWatch Logs takes can be chosen.
@@ -561,28 +617,6 @@ def test_flow_runs_reach_https_and_the_database_only(target: Template) -> None:
     assert (web["FromPort"], web["ToPort"], web["CidrIp"]) == (443, 443, "0.0.0.0/0")
     assert (database["FromPort"], database["ToPort"]) == ("5432", "5432")
     assert database["DestinationSecurityGroupId"] == "sg-0123456789abcdef0"
-
-
-def test_tasks_that_end_badly_are_told(target: Template) -> None:
-    """
-    The rule is about this cluster, and about tasks of no service that did not end by themselves
-    with 0; what it makes of them is JSON in the schema of the other announcements.
-    """
-    rule = target.resource("StoppedTasks")
-
-    detail = rule["EventPattern"]["detail"]
-    assert detail["clusterArn"] == [
-        f"arn:aws:ecs:{stacks.TARGET_REGION}:{stacks.TARGET_ACCOUNT}:cluster/aurora-restore"
-    ]
-    assert detail["lastStatus"] == ["STOPPED"]
-    assert detail["group"] == [{"anything-but": {"prefix": "service:"}}]
-    assert len(detail["$or"]) == 2
-    transformer = rule["Targets"][0]["InputTransformer"]
-    filled = re.sub(r"<(\w+)>", r"\1", transformer["InputTemplate"])
-    assert json.loads(filled)["source"] == "custom"
-    assert set(re.findall(r"<(\w+)>", transformer["InputTemplate"])) == set(
-        transformer["InputPathsMap"]
-    )
 
 
 def test_alarms_can_be_left_out() -> None:

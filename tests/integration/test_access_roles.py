@@ -573,9 +573,38 @@ def test_undeclared_login_is_dropped_and_its_objects_stay(server) -> None:
         assert server.sql(
             "SELECT tableowner FROM pg_tables WHERE tablename = 'kept'", database
         ) == [(MASTER,)]
-    assert server.sql("SELECT FROM pg_roles WHERE rolname = 'old'") == []
+    assert server.sql("SELECT rolname FROM pg_roles WHERE rolname = 'old'") == []
     done = server.apply(login("r"), undeclared="drop")
     assert sum(each.changes for each in done.values()) == 0
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_undeclared_login_that_granted_memberships_is_dropped(server, elsewhere) -> None:
+    """
+    What it had granted is gone, but for what is declared; a parameter it may set does not keep it.
+    """
+    server.source(
+        "CREATE ROLE old LOGIN; CREATE ROLE grp; CREATE ROLE r; CREATE ROLE other;"
+        "GRANT grp TO old WITH ADMIN OPTION"
+    )
+    server.sql("GRANT grp TO r, other", user="old")
+    server.sql("GRANT SET ON PARAMETER log_statement TO postgres WITH GRANT OPTION")
+    server.source("GRANT SET ON PARAMETER log_statement TO old")
+    if elsewhere:
+        server.source("CREATE DATABASE other", "postgres")
+        server.source("GRANT CREATE ON SCHEMA public TO old", "other")
+
+    done = server.apply(login("r", member_of=["grp"]), undeclared="drop")
+
+    assert done["other" if elsewhere else DATABASE].dropped == ("old",)
+    assert server.sql(
+        "SELECT member::regrole::text, grantor::regrole::text FROM pg_auth_members"
+        " WHERE roleid = 'grp'::regrole AND member <> 'postgres'::regrole"
+    ) == [("r", MASTER)]
+    assert "old" not in str(server.sql("SELECT paracl::text FROM pg_parameter_acl"))
+    done = server.apply(login("r", member_of=["grp"]), undeclared="drop")
+    assert sum(each.changes for each in done.values()) == 0
+    server.sql("REVOKE ALL ON PARAMETER log_statement FROM postgres")
 
 
 def test_login_that_was_closed_before_is_dropped_as_well(server) -> None:
@@ -601,6 +630,8 @@ def test_close_locks_every_login_but_the_masters(server) -> None:
     with server.logged_in("r", WORD) as session:
         with server.master() as opened:
             assert close(opened) == ["old", "r"]
+        with server.master() as opened:
+            assert end_sessions(opened) == 1
         with pytest.raises(psycopg2.OperationalError):
             run(session, "SELECT 1")
 

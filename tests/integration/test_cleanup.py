@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -172,6 +173,37 @@ def test_an_operation_that_cannot_be_resumed_any_more_has_it_on_record(
     assert item["ends_resuming"]
     [cleaned] = ledger.store().read("one").note("cleaned")
     assert cleaned["arn"] == item["arn"]
+
+
+@pytest.mark.parametrize("kind", ["copy", "cluster"])
+def test_a_cleanup_that_dies_leaves_no_operation_that_seems_resumable(
+    left: Leavings, kind: str
+) -> None:
+    """
+    What is being removed is on record before the first call, and once however often it is asked.
+    """
+    if kind == "copy":
+        left.copied("one", copy_route="one-step", source_kms_key_id=None)
+    else:
+        left.beside("one", "staging-new-one", deletion_protection=True)
+    made, asked = looked(), len(changes(left.aws))
+
+    def died(what: str, seconds: float) -> None:
+        assert ledger.store().read("one").note("cleaned") is not None
+        if len(changes(left.aws)) > asked + 1:
+            raise KeyboardInterrupt
+
+    left.aws.plant("dynamodb-denied", operation="UpdateItem", step="operation", times=None)
+    [refused] = removal.remove(made, died)
+    untouched = changes(left.aws)[asked:]
+    left.aws.clear()
+    with suppress(KeyboardInterrupt):
+        list(removal.remove(made, died))
+
+    assert (refused.result, untouched) == ("failed", [])
+    assert changes(left.aws)[asked:] != []
+    [cleaned] = ledger.store().read("one").note("cleaned")
+    assert cleaned["arn"] in {each.resource.arn for each in made.found}
 
 
 @pytest.mark.parametrize("noted", [{}, {"going_back": True}], ids=["vanished", "going back"])

@@ -2,8 +2,8 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, fields, replace
 from hashlib import sha256
 from typing import Any
 from uuid import uuid4
@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from aurora_restore.access.declared import DatabaseRole, Declared
 from aurora_restore.demands import Assertion, Script
-from aurora_restore.errors import DatabaseSetupError, NotReady, Refused
+from aurora_restore.errors import DatabaseSetupError, NotReady, Refused, RestoreError
 from aurora_restore.files import TextFile
 from aurora_restore.handover import Credentials, HandedOver, Server, Wanted, hand_over, try_logins
 from aurora_restore.postgres import Endpoint
@@ -64,11 +64,10 @@ class Restored:
     def logins(self) -> list[str]:
         return [name for (name,) in self.sql(WHO)]
 
-    @contextmanager
-    def as_role(self, user: str, password: str) -> Iterator[connection]:
+    def opened(self, user: str, password: str) -> connection:
         """Log in as anybody would."""
         where = self.server.endpoint
-        opened = psycopg2.connect(
+        return psycopg2.connect(
             host=where.host,
             port=where.port,
             dbname=where.database,
@@ -76,7 +75,11 @@ class Restored:
             password=password,
             sslmode="verify-full",
         )
-        with closing(opened):
+
+    @contextmanager
+    def as_role(self, user: str, password: str) -> Iterator[connection]:
+        """Be logged in as anybody would."""
+        with closing(self.opened(user, password)) as opened:
             yield opened
 
 
@@ -225,6 +228,33 @@ def test_source_login_is_dropped_if_asked(restored: Restored) -> None:
     assert restored.sql(owner) == [(MASTER,)]
 
 
+@pytest.mark.parametrize("undeclared", ["lock", "drop"])
+def test_login_called_postgres_is_closed_when_another_is_the_master(
+    restored: Restored, undeclared: str
+) -> None:
+    """
+    Only the master of now is left alone: not a login of the usual name, nor one like RDS's.
+    """
+    restored.sql(
+        "CREATE ROLE boss LOGIN CREATEROLE CREATEDB PASSWORD 'of-the-boss';"
+        "CREATE ROLE rdsapp LOGIN PASSWORD 'of-rdsapp';"
+        "GRANT rds_superuser, postgres, prod_app, owner_of_sales, rdsapp TO boss WITH ADMIN OPTION;"
+        "ALTER DATABASE postgres OWNER TO boss"
+    )
+    server = replace(restored.server, username="boss", password=SecretStr("of-the-boss"))
+    asked = wanted(APP, undeclared=undeclared)
+
+    with restored.as_role(MASTER, PASSWORD) as session, restored.as_role("rdsapp", "of-rdsapp"):
+        told = hand_over(server, asked, credentials(asked))
+        with pytest.raises(psycopg2.OperationalError), session.cursor() as cursor:
+            cursor.execute("SELECT 1")
+
+    assert restored.logins() == ["app", "boss"]
+    assert sorted(told.locked + told.dropped) == [MASTER, "prod_app", "rdsapp"]
+    with pytest.raises(psycopg2.OperationalError), restored.as_role(MASTER, PASSWORD):
+        pass
+
+
 BAD_SCRIPT = {"scripts": [script(MASK), script("SELECT 1/0;", "broken.sql")]}
 BAD_PROOF = {"verify": [Assertion(name="none", sql="SELECT count(*) = 9 FROM sales.customers")]}
 BAD_ROLE = {"scripts": [script("GRANT DELETE ON sales.customers TO PUBLIC;")]}
@@ -256,6 +286,146 @@ def test_failure_leaves_the_database_closed(
     for user, password in (("app", "word-of-app-v1"), ("prod_app", PRODUCTION)):
         with pytest.raises(psycopg2.OperationalError), restored.as_role(user, password):
             pass
+
+
+def test_session_that_begins_before_the_closing_is_committed_is_ended(restored: Restored) -> None:
+    """
+    After a failure nobody stays in, not even who reconnects again and again until then.
+    """
+    opened: list[connection] = []
+
+    class Pooled(Server):
+        """A pool of the application opens a session before each commit of the master, if it can."""
+
+        @contextmanager
+        def enter(self, database: str | None = None) -> Iterator[connection]:
+            with super().enter(database) as master:
+                yield master
+                with suppress(psycopg2.OperationalError):
+                    opened.append(restored.opened("app", "word-of-app-v1"))
+
+    server = Pooled(*(getattr(restored.server, each.name) for each in fields(Server)))
+    asked = wanted(APP, READER, **BAD_ROLE)
+    with pytest.raises(DatabaseSetupError, match="which is not declared"):
+        hand_over(server, asked, credentials(asked))
+
+    assert opened
+    assert restored.logins() == [MASTER]
+    assert restored.sql("SELECT usename FROM pg_stat_activity WHERE usename = 'app'") == []
+    for each in opened:
+        each.close()
+
+
+PLANTED = f"""
+    CREATE TABLE public.stolen (by text);
+    GRANT ALL ON public.stolen TO PUBLIC;
+    CREATE FUNCTION public.quote_ident(name) RETURNS text LANGUAGE plpgsql AS
+        'BEGIN INSERT INTO public.stolen VALUES (session_user); RETURN $1; END';
+    CREATE ROLE app;
+    GRANT app TO {MASTER} WITH ADMIN OPTION;
+    CREATE TABLE public.of_app ();
+    ALTER TABLE public.of_app OWNER TO app
+"""  # noqa: S608
+FIRST_IN_PATH = """
+    CREATE SCHEMA evil;
+    GRANT USAGE ON SCHEMA evil TO PUBLIC;
+    CREATE TABLE evil.marks ();
+    GRANT ALL ON evil.marks TO PUBLIC;
+    CREATE FUNCTION evil.same(text, text) RETURNS boolean LANGUAGE plpgsql AS
+        'BEGIN INSERT INTO public.stolen VALUES (session_user);
+        RETURN $1 OPERATOR(pg_catalog.=) $2; END';
+    CREATE OPERATOR evil.= (FUNCTION = evil.same, LEFTARG = text, RIGHTARG = text);
+    CREATE FUNCTION evil.has_database_privilege(oid, text) RETURNS boolean LANGUAGE plpgsql AS
+        'BEGIN INSERT INTO public.stolen VALUES (session_user); RETURN true; END';
+    CREATE FUNCTION evil.pg_get_userbyid(oid) RETURNS name LANGUAGE plpgsql AS
+        'BEGIN INSERT INTO public.stolen VALUES (session_user);
+        RETURN pg_catalog.pg_get_userbyid($1); END';
+    ALTER DATABASE postgres SET search_path = evil, pg_catalog, public
+"""
+
+
+def test_planted_function_is_not_run_by_the_master(restored: Restored) -> None:
+    """
+    A function that fits better than PostgreSQL's own is not taken for it.
+    """
+    restored.sql(PLANTED)
+
+    handed(restored, wanted(APP))
+
+    assert restored.sql("SELECT by FROM public.stolen") == []
+
+
+def test_planted_search_path_holds_for_scripts_and_assertions_alone(restored: Restored) -> None:
+    """
+    What a database puts before PostgreSQL's own is not run by the master; scripts and assertions
+    find what they name in the database's path.
+    """
+    restored.sql(PLANTED + ";" + FIRST_IN_PATH)
+    marked = script("INSERT INTO marks DEFAULT VALUES;")
+    count = Assertion(name="marked", sql="SELECT count(*) FROM marks", at_least=1, at_most=1)
+
+    told = handed(restored, wanted(APP, scripts=[marked], verify=[count]))
+
+    assert [each.rows for each in told.scripts] == [1]
+    assert restored.sql("SELECT by FROM public.stolen") == []
+
+
+NO_CATALOGUE = f"""
+    REVOKE SELECT ON pg_catalog.pg_class FROM PUBLIC;
+    GRANT SELECT ON pg_catalog.pg_class TO {MASTER}
+"""  # noqa: S608
+LEAVE = """
+    CREATE FUNCTION public.leave() RETURNS trigger LANGUAGE plpgsql AS
+        'BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END';
+    CREATE TRIGGER leave BEFORE DELETE ON sales.customers EXECUTE FUNCTION public.leave()
+"""
+UNEXPECTED: list[tuple[str, type[RestoreError], str]] = [
+    (
+        NO_CATALOGUE,
+        DatabaseSetupError,
+        "role app: while trying what it may: permission denied for table pg_class",
+    ),
+    (
+        LEAVE,
+        NotReady,
+        "endpoint: while trying to delete from sales.customers",
+    ),
+]
+
+
+@pytest.mark.parametrize(("before", "kind", "said"), UNEXPECTED, ids=["refused", "broken"])
+def test_unexpected_error_of_the_trial_leaves_the_database_closed(
+    restored: Restored, before: str, kind: type[RestoreError], said: str
+) -> None:
+    """
+    What PostgreSQL refuses aside from the trial itself is an error of the role, and closes; so
+    does a connection that breaks, and is retried.
+    """
+    restored.sql(before)
+
+    with pytest.raises(kind, match=said):
+        handed(restored, wanted(APP))
+
+    assert restored.logins() == [MASTER]
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, RuntimeError])
+def test_whatever_stops_the_trial_leaves_the_database_closed(
+    restored: Restored, stop: type[BaseException]
+) -> None:
+    """
+    Also what is no error of ours, e.g. when the process is told to end, passes as it is.
+    """
+    token = DatabaseRole(name="by_token", iam=True, access="read_only", schemas=["sales"])
+
+    def stopped(_name: str) -> SecretStr:
+        assert "by_token" in restored.logins()
+        raise stop
+
+    with pytest.raises(stop):
+        hand_over(restored.server, wanted(token), Credentials({}, stopped))
+
+    assert restored.logins() == [MASTER]
 
 
 def test_repeat_does_nothing_twice(restored: Restored) -> None:
@@ -328,6 +498,18 @@ def test_login_of_each_preset_is_tried(
     probes = "SELECT count(*) FROM pg_class WHERE relname = 'aurora_restore_probe'"
     assert restored.sql(probes) == [(0,)]
     assert restored.sql("SELECT count(*) FROM sales.customers") == [(2,)]
+
+
+def test_table_of_an_extension_is_not_tried(restored: Restored) -> None:
+    """
+    Nothing is granted on it, so it tells nothing, though it is the first of its schema.
+    """
+    restored.sql("CREATE TABLE sales.aaa (); ALTER EXTENSION plpgsql ADD TABLE sales.aaa")
+
+    [tried] = handed(restored, wanted(READER)).tried
+
+    assert tried.allowed == ["read sales.customers"]
+    assert tried.refused == ["delete from sales.customers"]
 
 
 def test_group_s_privileges_count(restored: Restored) -> None:

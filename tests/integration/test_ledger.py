@@ -251,3 +251,18 @@ def test_resumed_operation_follows_the_plan_it_has(begun: OperationBegun) -> Non
 
     assert (begun.plan, again.plan, again.plan_hash) == (None, plan(), "hash")
     assert again.data_from == plan().data_from
+
+
+def test_agreement_holds_for_every_later_run(account: Sandbox) -> None:
+    """
+    The hash that the first run was given is asked of the runs that go on without one, until a run
+    is given another; an operation that was begun without one has none.
+    """
+    agreed, free = f"op-{uuid4()}", f"op-{uuid4()}"
+
+    begun = [
+        ledger.begin(request(), agreed, given).plan_hash for given in ("hash", None, "other", None)
+    ]
+
+    assert begun == ["hash", "hash", "other", "other"]
+    assert ledger.begin(request(), free).plan_hash is None

@@ -101,7 +101,7 @@ def deletes(begun: OperationBegun) -> None:
     facts = state_flow()[0]["details"]
     records.succeed(begun.then(SnapshotFound, plan=plan(), **facts))
     for step in order[1 : order.index(Step.DELETE_CLUSTER)]:
-        records._put(begun.operation_id, step, "SUCCESS", {})
+        records.complete(begun.operation_id, step, {})
     ledger.intend_deletion(begun.operation_id, OLD, "final")
 
 

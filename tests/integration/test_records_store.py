@@ -1,5 +1,6 @@
 """The records in DynamoDB: what may be written over what, and in which form."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -7,11 +8,13 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
-from examples import plan, request, state_flow
+from examples import plan, request, request_of_everything, state_flow
+from pydantic import BaseModel
 
 from aurora_restore.details import CopyStarted, OperationBegun, SnapshotFound, Step
 from aurora_restore.errors import Refused
 from aurora_restore.records import HEAD, RecordStore
+from aurora_restore.request import request_digest
 from aurora_restore.table import Table
 from sandbox import Sandbox
 from sandbox.keys import admin_keys
@@ -92,8 +95,50 @@ def test_begun_operation_has_its_request(aws: Sandbox, store: RecordStore) -> No
 
     head = item(aws)
     assert head["status"] == "IN_PROGRESS"
-    assert head["details"]["request"]["target_cluster_id"] == "staging"
-    assert store.read("op-001").steps == {}
+    assert json.loads(head["details"]["request"])["target_cluster_id"] == "staging"
+    operation = store.read("op-001")
+    assert (operation.request(), operation.steps) == (request(), {})
+
+
+def test_recorded_request_is_the_one_that_was_asked_for(store: RecordStore) -> None:
+    """
+    Whatever is asked for, numbers of every kind included, comes back from the table with the
+    digest it was begun with: the run that goes on is not taken for another one.
+    """
+    asked = request_of_everything()
+    assert left_out(asked) == {"snapshot_id", "target_snapshot"}
+
+    store.begin("op-001", asked)
+
+    operation = store.read("op-001")
+    recorded = operation.request()
+    assert recorded == asked
+    assert recorded is not None
+    assert request_digest(recorded) == request_digest(asked)
+    assert not operation.is_anothers(recorded)
+    assert operation.replace == "swap"
+
+
+def left_out(model: BaseModel) -> set[str]:
+    """Return the fields that neither a model nor any model of the same kind in it has."""
+    found: dict[type, list[BaseModel]] = {}
+
+    def collect(value: object) -> None:
+        if isinstance(value, BaseModel):
+            found.setdefault(type(value), []).append(value)
+            for name in type(value).model_fields:
+                collect(getattr(value, name))
+        elif isinstance(value, list):
+            for each in value:
+                collect(each)
+
+    collect(model)
+    return {
+        name
+        for kind, models in found.items()
+        for name, field in kind.model_fields.items()
+        if all(getattr(each, name) == field.default for each in models)
+    }
 
 
 def test_same_request_resumes(aws: Sandbox, store: RecordStore) -> None:

@@ -1,5 +1,7 @@
 """The old cluster's end: checked, secured, recorded, and only then deleted; or put off."""
 
+import time
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -15,6 +17,7 @@ from aurora_restore.errors import NotReady, RecordsUnavailable, Refused
 from aurora_restore.plan import Plan
 from aurora_restore.rds import clusters, deleting, names, tags
 from aurora_restore.records import HEAD
+from aurora_restore.restored import copy_to_restore
 from sandbox import Sandbox
 
 FACTS = state_flow()[2]["details"] | {"copy_status": "available"}
@@ -26,6 +29,10 @@ def known(made: Plan, **wishes: Any) -> CopyAvailable:
     """Return what an operation knows whose copy is available."""
     begun = ledger.begin(request(**wishes), f"op-{uuid4()}")
     return begun.then(CopyAvailable, plan=made, **({"snapshot_arn": "arn"} | FACTS))
+
+
+def there() -> None:
+    """Say that what takes the old cluster's place is there."""
 
 
 def deletion(of: CopyAvailable) -> Any:
@@ -42,7 +49,7 @@ def test_old_cluster_is_secured_recorded_and_deleted(account: Sandbox, rds: Any)
     """
     copied = known(plan(rds))
 
-    gone = waited(account, lambda: replacing.remove_old(copied, "staging"))
+    gone = waited(account, lambda: replacing.remove_old(copied, "staging", there))
 
     assert gone == "staging"
     assert clusters.find_cluster(rds, "staging") is None
@@ -57,7 +64,7 @@ def test_old_cluster_is_secured_recorded_and_deleted(account: Sandbox, rds: Any)
     ]
     kept = tags.from_api(snapshot["TagList"])
     assert (kept[tags.FINAL_OF], kept[tags.OPERATION]) == ("staging", copied.operation_id)
-    assert replacing.remove_old(copied, "staging") == "staging"
+    assert replacing.remove_old(copied, "staging", there) == "staging"
 
 
 def test_nothing_is_deleted_before_the_snapshot_is_available(account: Sandbox, rds: Any) -> None:
@@ -67,10 +74,46 @@ def test_nothing_is_deleted_before_the_snapshot_is_available(account: Sandbox, r
     copied = known(plan(rds))
 
     with pytest.raises(NotReady, match="the final snapshot was requested"):
-        replacing.remove_old(copied, "staging")
+        replacing.remove_old(copied, "staging", there)
 
     assert changes(account) == ["CreateDBClusterSnapshot"]
     assert deletion(copied) is None
+
+
+def test_nothing_is_deleted_that_nothing_can_take_the_place_of(account: Sandbox, rds: Any) -> None:
+    """
+    The last look before the deletion is recorded finds nothing to restore: the old cluster stays.
+    """
+    copied = known(plan(rds), final_snapshot=False)
+
+    with pytest.raises(Refused, match="the copy is gone, so there is nothing to restore"):
+        replacing.remove_old(copied, "staging", lambda: copy_to_restore(rds, "none"))
+
+    assert changes(account) == []
+    assert deletion(copied) is None
+
+
+def test_final_snapshot_of_an_earlier_run_is_taken_anew(account: Sandbox, rds: Any) -> None:
+    """
+    The cluster has served since that was taken; one of this run is left as it is.
+    """
+    copied = known(plan(rds))
+    cluster, name = clusters.get_cluster(rds, "staging"), final_of(copied)
+    marks = tags.marks(copied.operation_id, "staging")
+    first = waited(account, lambda: deleting.ensure_final_snapshot(rds, cluster.id, name, marks))
+    assert first.created_at is not None
+    since = first.created_at + timedelta(seconds=0.5)
+    time.sleep(1)  # the emulator stamps snapshots with this machine's time
+
+    with pytest.raises(NotReady, match="an earlier run's is taken anew"):
+        deleting.ensure_final_snapshot(rds, cluster.id, name, marks, since)
+    again = waited(
+        account, lambda: deleting.ensure_final_snapshot(rds, cluster.id, name, marks, since)
+    )
+
+    assert again.created_at is not None
+    assert again.created_at >= since
+    assert changes(account).count("CreateDBClusterSnapshot") == 2
 
 
 def test_deletion_that_cannot_be_recorded_does_not_begin(
@@ -84,7 +127,7 @@ def test_deletion_that_cannot_be_recorded_does_not_begin(
     account.plant("dynamodb-denied", step=HEAD, times=None)
 
     with pytest.raises(RecordsUnavailable):
-        replacing.remove_old(copied, "staging")
+        replacing.remove_old(copied, "staging", there)
 
     assert changes(account) == []
 
@@ -99,9 +142,9 @@ def test_protection_is_lifted_after_the_record_and_before_the_deletion(
     copied = known(plan(rds), lift_deletion_protection=True, final_snapshot=False)
 
     with pytest.raises(NotReady, match="its deletion protection is being lifted"):
-        replacing.remove_old(copied, "staging")
+        replacing.remove_old(copied, "staging", there)
     lifted = changes(account)
-    gone = waited(account, lambda: replacing.remove_old(copied, "staging"))
+    gone = waited(account, lambda: replacing.remove_old(copied, "staging", there))
 
     assert lifted == ["ModifyDBCluster"]
     assert gone == "staging"
@@ -117,7 +160,7 @@ def test_protected_cluster_is_refused_by_default(account: Sandbox, rds: Any, adm
     copied = known(plan(rds))
 
     with pytest.raises(Refused, match="deletion protection is on"):
-        replacing.remove_old(copied, "staging")
+        replacing.remove_old(copied, "staging", there)
 
     assert changes(account) == []
     assert deletion(copied) is None
@@ -133,7 +176,7 @@ def test_another_cluster_than_the_checked_one_is_refused(account: Sandbox, rds: 
     copied = known(stale)
 
     with pytest.raises(Refused) as refused:
-        replacing.remove_old(copied, "staging")
+        replacing.remove_old(copied, "staging", there)
 
     assert str(refused.value) == (
         "cluster staging: it is not the one that was checked (resource id "
@@ -150,7 +193,7 @@ def test_cluster_that_was_not_there_then_is_refused(account: Sandbox, rds: Any) 
     copied = known(examples.plan(old=None))
 
     with pytest.raises(Refused, match=r"it is not the one that was checked .*, then none\)"):
-        replacing.remove_old(copied, "staging")
+        replacing.remove_old(copied, "staging", there)
 
     assert changes(account) == []
 
@@ -161,7 +204,7 @@ def test_first_refresh_deletes_nothing(account: Sandbox) -> None:
     """
     copied = known(examples.plan(old=None), target_cluster_id="first")
 
-    assert replacing.remove_old(copied, "first") is None
+    assert replacing.remove_old(copied, "first", there) is None
 
     assert changes(account) == []
 
@@ -175,7 +218,7 @@ def test_deletion_under_way_is_only_waited_for(account: Sandbox, rds: Any, admin
     delete(account, admin)
 
     with pytest.raises(NotReady, match=r"^cluster staging: it is being deleted\.$"):
-        replacing.remove_old(copied, "staging")
+        replacing.remove_old(copied, "staging", there)
 
     assert changes(account) == []
 
@@ -187,7 +230,7 @@ def test_kept_cluster_is_secured_and_marked(account: Sandbox, rds: Any, admin: A
     copied = known(plan(rds), replace="swap", keep_old_hours=2)
     rename(account, admin, "staging", "away")
 
-    kept = waited(account, lambda: replacing.remove_old(copied, "away", keep_hours=2))
+    kept = waited(account, lambda: replacing.remove_old(copied, "away", there, keep_hours=2))
 
     assert kept is None
     assert changes(account) == ["CreateDBClusterSnapshot", "AddTagsToResource"]
@@ -215,12 +258,13 @@ def test_overdue_cluster_is_removed(
     account: Sandbox, rds: Any, admin: Any, *, protected: bool
 ) -> None:
     """
-    An old cluster of this target whose time is over is deleted, protected or not.
+    An old cluster of this target whose time is over is deleted, also one that had been protected
+    if the request lifts that.
     """
     mark(admin, account)
     admin.modify_db_cluster(DBClusterIdentifier="staging", DeletionProtection=protected)
 
-    waited(account, lambda: deleting.remove_kept(rds, "staging"))
+    waited(account, lambda: deleting.remove_kept(rds, "staging", may_lift=protected))
 
     assert clusters.find_cluster(rds, "staging") is None
     assert len(done(account, "ModifyDBCluster")) == protected
@@ -249,7 +293,7 @@ def test_cluster_that_is_not_due_or_not_ours_is_left(
     """
     mark(admin, account, **changed)
 
-    deleting.remove_kept(rds, "staging")
+    deleting.remove_kept(rds, "staging", may_lift=True)
 
     assert changes(account) == []
     assert [each for each in caplog.messages if "its time is over" in each] == []
@@ -265,7 +309,24 @@ def test_overdue_cluster_that_was_stopped_is_left(
     admin.stop_db_cluster(DBClusterIdentifier="staging")
     account.advance(3600)
 
-    deleting.remove_kept(rds, "staging")
+    deleting.remove_kept(rds, "staging", may_lift=True)
 
     assert changes(account) == []
     assert "its status is 'stopped', so AWS does not delete it" in caplog.text
+
+
+def test_overdue_cluster_that_is_protected_is_left(
+    account: Sandbox, rds: Any, admin: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """
+    Without consent nobody's deletion protection is lifted, nor any of its instances deleted: it is
+    told.
+    """
+    mark(admin, account)
+    admin.modify_db_cluster(DBClusterIdentifier="staging", DeletionProtection=True)
+
+    deleting.remove_kept(rds, "staging", may_lift=False)
+
+    assert changes(account) == []
+    assert "Not deleted although its time is over" in caplog.text
+    assert "deletion protection is on" in caplog.text

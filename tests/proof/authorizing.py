@@ -13,6 +13,9 @@ from typing import Any
 
 from aurora_restore.rds import tags
 
+SECRETS_MANAGERS_KEY = "alias/aws/secretsmanager"
+KEEPERS = ("rds", "secretsmanager")  # of master passwords
+_OF_AWS = re.compile(r"-of-aws-(\w+)$")
 # Of these alone AWS asks nobody.
 FREE = {"GetCallerIdentity"}
 THROUGH_RDS = (
@@ -41,8 +44,9 @@ class Call:
     """A call as botocore makes it, and what was there at that moment.
 
     `account` is the caller's. `tags_of` gives the tags of a resource by its ARN, `key_of` the ARN
-    of a key by id or alias and Region, `key_behind` the key that a snapshot or cluster is encrypted
-    with, if any.
+    of a key by id or alias and Region (with `-of-aws-rds` after it, if it is AWS's for RDS),
+    `key_behind` the key that a snapshot or cluster is encrypted with, if any. What is
+    read, secrets and files, is taken to be under the stack's key, `state_key`.
     """
 
     account: str
@@ -107,13 +111,9 @@ class Call:
         yield self._asked(self.operation, arn, **self._resource_tags(arn))
 
     def _uses(self, key: str | None) -> Iterator[Asked]:
-        """RDS uses a key in the caller's name."""
-        if key is None:
-            return
-        via = {"kms:ViaService": f"rds.{key.split(':')[3]}.amazonaws.com"}
-        for operation in THROUGH_RDS:
-            grant = {"kms:GrantIsForAWSResource": "true"} if operation == "CreateGrant" else {}
-            yield Asked(f"kms:{operation}", key, via | grant)
+        """RDS uses a key, if there is one, in the caller's name."""
+        if key is not None:
+            yield from through_rds(key)
 
     def _passes(self, role: str, service: str) -> Asked:
         return Asked("iam:PassRole", role, {"iam:PassedToService": service})
@@ -177,6 +177,8 @@ class Call:
             secret = f"arn:aws:secretsmanager:{self.region}:{self.account}:secret:rds!cluster-new"
             for operation in ("CreateSecret", "TagResource"):
                 yield self._asked(f"secretsmanager:{operation}", secret)
+            key = self.parameters.get("MasterUserSecretKmsKeyId", SECRETS_MANAGERS_KEY)
+            yield from of_master_password(self.key_of(key, self.region), self.region)
 
     def _rds_DeleteDBCluster(self) -> Iterator[Asked]:  # noqa: N802
         name = self.parameters["DBClusterIdentifier"]
@@ -238,7 +240,10 @@ class Call:
         return f"arn:aws:secretsmanager:{self.region}:{self.account}:secret:{name}-AbCdEf"
 
     def _secretsmanager_GetSecretValue(self) -> Iterator[Asked]:  # noqa: N802
-        yield from self._changes(self._secret(self.parameters["SecretId"]))
+        secret = self._secret(self.parameters["SecretId"])
+        yield from self._changes(secret)
+        if ":rds!" not in secret:  # what RDS keeps is under another key
+            yield from self._state_key("secretsmanager", "Decrypt")
 
     def _secretsmanager_CreateSecret(self) -> Iterator[Asked]:  # noqa: N802
         secret = self._secret(self.parameters["Name"])
@@ -252,22 +257,53 @@ class Call:
         version = "Version" if "VersionId" in self.parameters else ""
         resource = f"arn:aws:s3:::{self.parameters['Bucket']}/{self.parameters['Key']}"
         yield self._asked(f"GetObject{version}", resource)
+        yield from self._state_key("s3", "Decrypt")
 
     def _kms_DescribeKey(self) -> Iterator[Asked]:  # noqa: N802
         key = self.key_of(self.parameters["KeyId"], self.region)
-        # Whoever is let look at a key of AWS's own is AWS's business.
-        if not key.endswith("aws"):
-            yield self._asked(self.operation, key)
+        yield self._asked(self.operation, key, **_aliases(key))
 
     def _kms_CreateGrant(self) -> Iterator[Asked]:  # noqa: N802
         key = self.key_of(self.parameters["KeyId"], self.region)
-        grantee = {"kms:GranteePrincipal": self.parameters["GranteePrincipal"]}
-        yield self._asked(self.operation, key, **grantee)
+        grant = {
+            "kms:GranteePrincipal": self.parameters["GranteePrincipal"],
+            "kms:GrantOperations": self.parameters["Operations"],
+        }
+        yield self._asked(self.operation, key, **grant)
 
     def _sts_AssumeRole(self) -> Iterator[Asked]:  # noqa: N802
         external = self.parameters.get("ExternalId")
         given = {} if external is None else {"sts:ExternalId": external}
         yield self._asked(self.operation, self.parameters["RoleArn"], **given)
+
+
+def through_rds(key: str) -> Iterator[Asked]:
+    """Give what RDS asks of a key that it uses in the caller's name."""
+    via = {"kms:ViaService": f"rds.{key.split(':')[3]}.amazonaws.com"}
+    for operation in THROUGH_RDS:
+        grant = {"kms:GrantIsForAWSResource": "true"} if operation == "CreateGrant" else {}
+        yield Asked(f"kms:{operation}", key, via | grant)
+
+
+def _aliases(key: str) -> dict[str, Any]:
+    """Return the condition key of the alias, of a key that AWS manages."""
+    found = _OF_AWS.search(key)
+    return {"kms:ResourceAliases": [f"alias/aws/{found[1]}"]} if found else {}
+
+
+def of_master_password(key: str, region: str) -> Iterator[Asked]:
+    """Give what RDS asks of the key of a master password that it keeps, in the caller's name.
+
+    Which service uses a customer's key then, RDS or Secrets Manager, the guide leaves open.
+    """
+    through = {name: {"kms:ViaService": f"{name}.{region}.amazonaws.com"} for name in KEEPERS}
+    yield Asked("kms:DescribeKey", key, through["rds"] | _aliases(key))
+    if _OF_AWS.search(key):
+        return
+    yield Asked("kms:CreateGrant", key, through["rds"] | {"kms:GrantIsForAWSResource": "true"})
+    for each in through.values():
+        yield Asked("kms:Decrypt", key, each)
+        yield Asked("kms:GenerateDataKey", key, each)
 
 
 LISTED = {
@@ -315,6 +351,7 @@ class Alike:
 
 
 _RANDOM = (
+    (re.compile(r"key/[0-9a-f-]{36}-of-aws-(\w+)$"), r"key/id-of-aws-\1"),
     (re.compile(r"rds!cluster-[0-9a-f-]{36}-\w{6}"), "rds!cluster-1-AbCdEf"),
     (re.compile(r"(secret:[\w/-]+)-[A-Za-z0-9]{6}$"), r"\1-AbCdEf"),
     (re.compile(r"(assumed-role/[\w-]+)/[\w.@-]+"), r"\1/session"),

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import clients
 from stage import HOUR, Stage
@@ -427,11 +428,16 @@ ACCOUNT_FAULTS = [
 ]
 
 SCRIPT = [{"file": "mask.sql"}]
+APP = {"name": "app", "secret_id": "aurora-restore/app"}
 ROLE_FILE = b"roles:\n- {name: app, secret_id: aurora-restore/app}\n"
 
 
 def script(content: bytes) -> Act:
     return lambda at: at.file("mask.sql", content)
+
+
+def in_hours(hours: int) -> str:
+    return (datetime.now(UTC) + timedelta(hours=hours)).isoformat()
 
 
 def role_file(content: bytes) -> Act:
@@ -500,6 +506,30 @@ DATABASE_FAULTS = [
         "which the new cluster will not allow",
         wish(roles=[{"name": "app", "iam": True}]),
         wish(iam_authentication=True),
+    ),
+    Fault(
+        "password that has expired",
+        "roles",
+        "its password is valid until 2024-03-20 00:00 UTC, and the refresh may last until",
+        wish(roles=[APP | {"valid_until": "2024-03-20T00:00:00Z"}]),
+        wish(roles=[APP | {"valid_until": "2999-01-01T00:00:00Z"}]),
+    ),
+    Fault(
+        "password that expires before the refresh ends",
+        "roles",
+        "Set valid_until to a later moment, or leave it out",
+        all_of(
+            setting("COPY_POLL__GIVE_UP_AFTER", "43200"),
+            lambda at: at.wish(roles=[APP | {"valid_until": in_hours(11)}]),
+        ),
+        lambda at: at.wish(roles=[APP | {"valid_until": in_hours(24)}]),
+    ),
+    Fault(
+        "login without a session",
+        "roles",
+        "its connection limit of 0 lets no session in",
+        wish(roles=[APP | {"connection_limit": 0}]),
+        wish(roles=[APP | {"connection_limit": 1}]),
     ),
 ]
 

@@ -88,11 +88,11 @@ PROOFS = {
     "proof/test_told_endings.py::": "outages: {all} endings, {passed} announced once",
     "test_policies_allow_what_was_recorded": (
         "iam, kept list: {calls} calls allowed, {statements} statements, {needed} needed, "
-        "{denied} of {must_deny} must-deny denied"
+        "{entries} entries of lists, {denied} of {must_deny} must-deny denied"
     ),
     "test_policies_allow_what_runs_ask": (
         "iam: {calls} calls allowed, {statements} statements, {needed} needed, "
-        "{denied} of {must_deny} must-deny denied"
+        "{entries} entries of lists, {denied} of {must_deny} must-deny denied"
     ),
 }
 

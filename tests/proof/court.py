@@ -1,7 +1,6 @@
 """The policies of the stacks, and questions to the simulator made of requests."""
 
 import json
-from importlib.resources import as_file, files
 from typing import Any
 
 from authorizing import Asked
@@ -41,6 +40,10 @@ OF_RESOURCES = {
     stacks.HOP_KEY: "hop key",
     stacks.SOURCE_KEY: "source key",
     stacks.OTHER_KEY: "other key",
+    stacks.SECRETS_MANAGERS_KEY: "AWS's key",
+    stacks.MASTER_SECRET_KEY: "master secret's key",
+    stacks.COPY_KEY: "copy key",
+    stacks.DEFAULT_KEY: "AWS's key at the source",
 }
 OURS = (
     "flow",
@@ -62,7 +65,14 @@ OURS = (
 
 # The simulator knows no condition key with colons in the name of an encryption context; a test of
 # the template has to do.
-NOT_JUDGED = {("state key", "LogsOfTheFlow")}
+NOT_JUDGED = {
+    ("state key", "LogsOfTheFlow"),
+    # By which Region's RDS a key of the other Region is used AWS does not say: both are let in.
+    (
+        "source key",
+        f"AuroraRestoreUsesTheKeyThroughRds: rds.{stacks.TARGET_REGION}.amazonaws.com",
+    ),
+}
 
 
 def documents() -> dict[str, Document]:
@@ -73,7 +83,7 @@ def documents() -> dict[str, Document]:
         "flow": _identity(target, "FlowTaskRole"),
         "source": _identity(source, "Role"),
         "execution": _identity(target, "ExecutionRole"),
-        "prefect's worker": _identity(prefect_worker(), "EcsTaskRole8DFA0181"),
+        "prefect's worker": _identity(stacks.prefect_worker(), "EcsTaskRole8DFA0181"),
         "worker boundary": Document(
             "boundary", target.resource("WorkerBoundary")["PolicyDocument"]
         ),
@@ -89,24 +99,12 @@ def documents() -> dict[str, Document]:
         "cluster key": own_key,
         "hop key": own_key,
         "other key": own_key,
+        "master secret's key": own_key,
+        "AWS's key": own_key,  # its metadata; of use it lets in who may use the service
+        "copy key": _whole_account(stacks.SOURCE_ACCOUNT),
+        "AWS's key at the source": _whole_account(stacks.SOURCE_ACCOUNT),
         "source key": source_key(),
     }
-
-
-def prefect_worker() -> Template:
-    """Return Prefect's own stack for the worker, as prefect-aws brings it."""
-    with as_file(files("prefect_aws").joinpath("templates/ecs/service.json")) as path:
-        return Template(
-            path,
-            stacks.TARGET_ACCOUNT,
-            stacks.TARGET_REGION,
-            {
-                "WorkPoolName": "ecs-target",
-                "ExistingClusterIdentifier": "aurora-restore",
-                "ExistingVpcId": "vpc-1",
-                "ExistingSubnetIds": "subnet-1",
-            },
-        )
 
 
 def source_key() -> Document:
@@ -135,6 +133,20 @@ def question(who: str, asked: Asked) -> Question:
         documents=decisive,
         context=asked.context,
     )
+
+
+def of_another_target(recorded: list[Recorded]) -> list[Recorded]:
+    """Return what runs would ask for if the target cluster were the stack's other one."""
+    theirs = [
+        (role, Asked(each.action, _renamed(each.resource), _renamed(each.context)))
+        for role, each in recorded
+        if role == "flow" and each.action.startswith(("rds:", "secretsmanager:"))
+    ]
+    return [each for each in theirs if each not in recorded]
+
+
+def _renamed(value: Any) -> Any:
+    return json.loads(json.dumps(value).replace("staging", "reporting"))
 
 
 def questions(recorded: list[Recorded]) -> list[Question]:

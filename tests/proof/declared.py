@@ -1,6 +1,6 @@
 """Requests to IAM that are not recorded: of ECS, the worker, AWS's services, CI's own commands."""
 
-from authorizing import Asked
+from authorizing import Asked, of_master_password, through_rds
 from recording import Recorded
 
 from tests.infra import stacks
@@ -42,9 +42,24 @@ def declared() -> list[Recorded]:
 
 
 _BY_ROLE: dict[str, list[Asked]] = {
-    # A login by IAM is no call: PostgreSQL on AWS asks.
+    # A login by IAM is no call: PostgreSQL on AWS asks. No recorded cluster has another key than
+    # Secrets Manager's own for its master password.
     "flow": [
+        *of_master_password(stacks.MASTER_SECRET_KEY, stacks.TARGET_REGION),
+        # No recorded cluster has a role of its own, as for an import from S3.
+        Asked(
+            "iam:PassRole",
+            stacks.TARGET_PARAMETERS["DatabaseRoleArns"],
+            {"iam:PassedToService": "rds.amazonaws.com"},
+        ),
         Asked("rds-db:connect", f"arn:aws:rds-db:{HERE}:dbuser:cluster-ABCDEFGH/refresh"),
+    ],
+    # No recorded snapshot is under the default key. Its copy at the source is under another one, by
+    # which the flow knows it then: SourceKeyArn.
+    "source": [
+        Asked("kms:DescribeKey", stacks.DEFAULT_KEY, {"kms:ResourceAliases": ["alias/aws/rds"]}),
+        Asked("kms:DescribeKey", stacks.COPY_KEY),
+        *through_rds(stacks.COPY_KEY),
     ],
     # Amazon ECS developer guide, "task execution IAM role".
     "execution": [
@@ -107,6 +122,7 @@ _BY_ROLE: dict[str, list[Asked]] = {
         Asked("ecs:RunTask", FAMILY, {"ecs:cluster": CLUSTER}),
         Asked("ecs:StopTask", TASK),
         Asked("ecs:TagResource", TASK),
+        Asked("ecs:TagResource", FAMILY),
         Asked(
             "logs:GetLogEvents",
             f"arn:aws:logs:{HERE}:log-group:/ecs/aurora-restore:log-stream:flow/run/1",

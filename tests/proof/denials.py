@@ -33,6 +33,7 @@ SOURCE_HERE = f"{stacks.SOURCE_REGION}:{stacks.SOURCE_ACCOUNT}"
 EXTERNAL = {"sts:ExternalId": "aurora-restore"}
 TABLE = f"arn:aws:dynamodb:{HERE}:table/aurora-restore-state"
 VIA_RDS = {"kms:ViaService": f"rds.{stacks.TARGET_REGION}.amazonaws.com"}
+ITSELF = f"arn:aws:sts::{stacks.TARGET_ACCOUNT}:assumed-role/aurora-restore-task/session"
 
 
 def _rds(operation: str, resource: str, **context: str) -> Asked:
@@ -41,6 +42,13 @@ def _rds(operation: str, resource: str, **context: str) -> Asked:
 
 def _secret(name: str) -> str:
     return f"arn:aws:secretsmanager:{HERE}:secret:{name}-AbCdEf"
+
+
+def _grant(key: str, *operations: str, to: str = ITSELF) -> Asked:
+    given: dict[str, object] = {"kms:GranteePrincipal": to}
+    if operations:
+        given["kms:GrantOperations"] = list(operations)
+    return Asked("kms:CreateGrant", key, given)
 
 
 def _token(**claims: str) -> dict[str, str]:
@@ -61,6 +69,21 @@ TOKENS = {
     "a branch without the environment": _token(sub=f"repo:{_REPOSITORY}:ref:refs/heads/main"),
     "a pull request": _token(sub=f"repo:{_REPOSITORY}:pull_request"),
     "a token for another audience": _token(aud="https://github.com/example"),
+}
+
+KEYS = {
+    "the clusters' key": stacks.CLUSTER_KEY,
+    "the hop's key": stacks.HOP_KEY,
+    "the snapshots' key": stacks.SOURCE_KEY,
+    "the key of master passwords": stacks.MASTER_SECRET_KEY,
+}
+GRANTS = {
+    "to somebody else": (f"arn:aws:iam::{STRANGER}:root", "DescribeKey"),
+    "to the whole account": (f"arn:aws:iam::{stacks.TARGET_ACCOUNT}:root", "DescribeKey"),
+    "to itself, to decrypt": (ITSELF, "Decrypt"),
+    "to itself, to make grants": (ITSELF, "CreateGrant"),
+    "to itself, to decrypt beside looking": (ITSELF, "DescribeKey", "Decrypt"),
+    "to itself, for operations that are not told": (ITSELF,),
 }
 
 DENIED: dict[str, Recorded] = {
@@ -202,6 +225,11 @@ DENIED: dict[str, Recorded] = {
             f"arn:aws:secretsmanager:{SOURCE_HERE}:secret:aurora-restore/app-AbCdEf",
         ),
     ),
+    "look at another key at the source": (
+        "source",
+        Asked("kms:DescribeKey", stacks.DEFAULT_KEY, {"kms:ResourceAliases": ["alias/finance"]}),
+    ),
+    "use the copies' key itself at the source": ("source", Asked("kms:Decrypt", stacks.COPY_KEY)),
     # secrets and keys
     "read another secret": ("flow", Asked("secretsmanager:GetSecretValue", _secret("billing/api"))),
     "read another cluster's master password": (
@@ -226,12 +254,36 @@ DENIED: dict[str, Recorded] = {
     ),
     "use a storage key itself": ("flow", Asked("kms:Decrypt", stacks.CLUSTER_KEY)),
     "use another key through RDS": ("flow", Asked("kms:Decrypt", stacks.OTHER_KEY, VIA_RDS)),
-    "grant a storage key to somebody else": (
+    **{
+        f"grant {key} {what}": ("flow", _grant(arn, *operations, to=to))
+        for key, arn in KEYS.items()
+        for what, (to, *operations) in GRANTS.items()
+    },
+    "look at another key": ("flow", Asked("kms:DescribeKey", stacks.OTHER_KEY, VIA_RDS)),
+    "look at the key of another service": (
         "flow",
         Asked(
-            "kms:CreateGrant",
-            stacks.CLUSTER_KEY,
-            {"kms:GranteePrincipal": f"arn:aws:iam::{STRANGER}:root"},
+            "kms:DescribeKey", stacks.OTHER_KEY, VIA_RDS | {"kms:ResourceAliases": ["alias/aws/s3"]}
+        ),
+    ),
+    "use Secrets Manager's key": (
+        "flow",
+        Asked(
+            "kms:Decrypt",
+            stacks.OTHER_KEY,
+            VIA_RDS | {"kms:ResourceAliases": ["alias/aws/secretsmanager"]},
+        ),
+    ),
+    "use the key of master passwords itself": (
+        "flow",
+        Asked("kms:Decrypt", stacks.MASTER_SECRET_KEY),
+    ),
+    "use the key of master passwords through another service": (
+        "flow",
+        Asked(
+            "kms:Decrypt",
+            stacks.MASTER_SECRET_KEY,
+            {"kms:ViaService": f"s3.{stacks.TARGET_REGION}.amazonaws.com"},
         ),
     ),
     "delete a key": ("flow", Asked("kms:ScheduleKeyDeletion", stacks.STATE_KEY)),

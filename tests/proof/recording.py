@@ -100,11 +100,15 @@ class Recorder:
         return {each["Key"]: each["Value"] for each in found["TagList"]}
 
     def _key_of(self, side: str, key: str, region: str) -> str:
-        if key.startswith("arn:") and ":key/" in key:
-            return key
-        kms = self._client("kms", self._aws.facts[f"{side}_account"], region)
+        account = self._aws.facts[f"{side}_account"]
+        if key.startswith("arn:"):
+            _, _, _, region, account, _ = key.split(":", 5)
+        kms = self._client("kms", account, region)
         found = kms.describe_key(KeyId=key)["KeyMetadata"]
-        return f"{found['Arn']}/aws" if found["KeyManager"] == "AWS" else str(found["Arn"])
+        if found["KeyManager"] != "AWS":
+            return str(found["Arn"])
+        [alias] = kms.list_aliases(KeyId=found["KeyId"])["Aliases"]
+        return f"{found['Arn']}-of-{alias['AliasName'].removeprefix('alias/').replace('/', '-')}"
 
     def _key_behind(self, arn: str) -> str | None:
         rds, (kind, name) = self._administrator("rds", arn), arn.split(":", 5)[5].split(":", 1)

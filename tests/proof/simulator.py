@@ -1,12 +1,14 @@
 """The independent judge of policies: npm's @cloud-copilot/iam-simulate, for development only."""
 
+import copy
 import fcntl
 import json
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,6 +40,27 @@ class Document:
             for number, each in enumerate(self.policy["Statement"])
         ]
 
+    @property
+    def shortened(self) -> Iterator[tuple[int, str, dict[str, Any]]]:
+        """Each statement without one entry of a list, of resources or of a condition's values.
+
+        Gives its number, the entry's name, and what is left of it.
+        """
+        for number, name in enumerate(self.statements):
+            statement = self.policy["Statement"][number]
+            paths = [("Resource",)] + [
+                ("Condition", test, key)
+                for test, keys in statement.get("Condition", {}).items()
+                for key in keys
+            ]
+            for path in paths:
+                found = reduce(lambda at, step: at.get(step, []), path, statement)
+                for entry in found if isinstance(found, list) and len(found) > 1 else []:
+                    rest = copy.deepcopy(statement)
+                    holder = reduce(lambda at, step: at[step], path[:-1], rest)
+                    holder[path[-1]] = [each for each in found if each != entry]
+                    yield number, f"{name}: {entry}", rest
+
 
 @dataclass(frozen=True)
 class Question:
@@ -57,10 +80,11 @@ class Question:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer to each question; of each statement the question that needs it, if any does."""
+    """The answer to each question; of each statement and entry the question that needs it."""
 
     answers: list[str]
     needed: dict[tuple[str, str], Question | None]
+    entries: dict[tuple[str, str], Question | None]
 
 
 def simulator() -> Path:
@@ -106,7 +130,14 @@ def judge(
     folder = simulator()
     program = (HERE / "judge.mjs").read_text()
     removals = [
-        (name, number) for name in removed_from for number in range(len(documents[name].statements))
+        (name, number, None)
+        for name in removed_from
+        for number in range(len(documents[name].statements))
+    ]
+    entries = [
+        (name, entry, number, rest)
+        for name in removed_from
+        for number, entry, rest in documents[name].shortened
     ]
     asked = {
         "documents": {
@@ -123,7 +154,7 @@ def judge(
             }
             for each in questions
         ],
-        "removals": removals,
+        "removals": [*removals, *((name, number, rest) for name, _, number, rest in entries)],
     }
     text = json.dumps(asked)
     for claim, listed in _CLAIMS.items():
@@ -141,8 +172,15 @@ def judge(
     if done.returncode != 0:
         raise AssertionError(done.stderr)
     answer = json.loads(done.stdout)
-    needed = {
-        (name, documents[name].statements[number]): questions[index] if index >= 0 else None
-        for (name, number), index in zip(removals, answer["needed"], strict=True)
-    }
-    return Verdict(answer["answers"], needed)
+    by = [questions[index] if index >= 0 else None for index in answer["needed"]]
+    return Verdict(
+        answer["answers"],
+        {
+            (name, documents[name].statements[number]): question
+            for (name, number, _), question in zip(removals, by, strict=False)
+        },
+        {
+            (name, entry): question
+            for (name, entry, *_), question in zip(entries, by[len(removals) :], strict=True)
+        },
+    )

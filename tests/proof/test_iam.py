@@ -15,7 +15,7 @@ from typing import Any
 
 import clients
 import pytest
-from court import NOT_JUDGED, OURS, documents, question, questions
+from court import NOT_JUDGED, OURS, documents, of_another_target, question, questions
 from declared import declared
 from denials import DENIED
 from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
@@ -48,7 +48,7 @@ AUTOMATED = {
 
 def prove(recorded: list[Recorded], record_property: Property) -> None:
     """Judge everything; tell the counts; fail with what is not as it must be."""
-    asked = questions([*recorded, *declared()])
+    asked = questions([*recorded, *of_another_target(recorded), *declared()])
     forbidden = {name: question(*case) for name, case in DENIED.items()}
 
     verdict = judge(documents(), [*asked, *forbidden.values()], OURS)
@@ -60,9 +60,12 @@ def prove(recorded: list[Recorded], record_property: Property) -> None:
     idle = unused(asked)
     judged = {name: by for name, by in verdict.needed.items() if name not in NOT_JUDGED}
     superfluous = [name for name, by in judged.items() if by is None]
+    entries = {name: by for name, by in verdict.entries.items() if name not in NOT_JUDGED}
+    idle += [": ".join(name) for name, by in entries.items() if by is None]
     record_property("calls", len(asked) - len(refused))
     record_property("statements", len(judged))
     record_property("needed", len(judged) - len(superfluous))
+    record_property("entries", len(entries))
     record_property("must_deny", len(forbidden))
     record_property("denied", len(forbidden) - len(admitted))
     assert refused == []

@@ -31,6 +31,38 @@ def other(sandbox: Sandbox, prefect: PrefectStack) -> Iterator[Runner]:
     started.close()
 
 
+# ── one after the other ──────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("death", ["rds CreateDBInstance", "postgres COMMIT"])
+def test_operation_whose_cluster_was_replaced_touches_the_new_one_no_more(
+    aws: Sandbox, runner: Runner, death: str
+) -> None:
+    """
+    It died while its cluster was set up, and a later operation has replaced that: taken up again it
+    is refused, changes nothing, and brings nothing back.
+    """
+    runner.run("op-a", dies_after=runner.run("op-0")["changes"].index(death) + 1)
+    aws.clear()
+    assert runner.run("op-b")["error"] is None
+    before, counted = serving(aws), len(aws.events())
+
+    said = runner.run("op-a")
+
+    assert said["error"].startswith("Superseded: cluster staging: it is not the one")
+    assert serving(aws) == before
+    calls = [each for each in aws.events()[counted:] if each["kind"] == "call"]
+    changed = {each["operation"] for each in calls if each["service"] == "rds"}
+    assert {each for each in changed if is_change(f"rds {each}")} == set()
+    assert record(aws, "op-b")["status"] == "SUCCESS"
+
+
+def serving(aws: Sandbox) -> list[tuple[str, str]]:
+    """Return the clusters of the target account, each with its resource id."""
+    found = aws.client("rds").describe_db_clusters()["DBClusters"]
+    return sorted((each["DBClusterIdentifier"], each["DbClusterResourceId"]) for each in found)
+
+
 # ── rivals ───────────────────────────────────────────────────────────────────
 
 ROUNDS = 50

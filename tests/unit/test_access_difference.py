@@ -138,11 +138,12 @@ def test_attributes_that_stay_are_told() -> None:
     ]
 
 
-def test_undeclared_login_is_locked() -> None:
+@pytest.mark.parametrize("name", ["old", "rdsapp", "none"])
+def test_undeclared_login_is_locked(name) -> None:
     """
-    Whoever can log in and is not declared is locked.
+    Whoever can log in and is not declared is locked, also under a name nobody may declare.
     """
-    assert diff(roles=roles(Role("old", login=True))) == [changes.Lock("old")]
+    assert diff(roles=roles(Role(name, login=True))) == [changes.Lock(name)]
 
 
 @pytest.mark.parametrize(

@@ -96,3 +96,16 @@ def test_digest_changes_with_every_wish(changes: dict[str, Any]) -> None:
     A request that asks for anything else has another digest.
     """
     assert request_digest(request(**changes)) != request_digest(request())
+
+
+@pytest.mark.parametrize(("one", "other"), [(0, 0.0), (-3, -3.0), (10**15, 1e15)])
+def test_whole_bound_is_one_request_however_it_is_written(one: int, other: float) -> None:
+    """
+    A browser's form and JSON in a database say 0 for 0.0: the request stays the same.
+    """
+    asked = [
+        request(verify=[{"name": "n", "sql": "SELECT 1", "at_least": each}])
+        for each in (one, other)
+    ]
+
+    assert request_digest(asked[0]) == request_digest(asked[1])

@@ -1,6 +1,7 @@
 """Facts of the account: what a wrong environment is told."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from pydantic import ValidationError
@@ -191,3 +192,10 @@ def test_settings_cannot_be_changed_afterwards() -> None:
     """
     with pytest.raises(ValidationError, match="Instance is frozen"):
         settings().allowed_target_clusters = "prod.*"  # type: ignore[misc]
+
+
+def test_longest_refresh_is_all_its_waits(environment: pytest.MonkeyPatch) -> None:
+    """
+    Copy, deletion, restore and database may each take until their limit.
+    """
+    assert settings().longest_refresh == timedelta(hours=19, minutes=15)

@@ -2,7 +2,7 @@
 //
 // documents: {name: {kind: "identity" | "boundary" | "resource", policy}}
 // questions: [{principal, action, resource, account, context, documents: [names]}]
-// removals:  [[document, number of a statement]]
+// removals:  [[document, number of a statement, what takes its place or null]]
 // answers:   of each question "Allowed", "ImplicitlyDenied", "ExplicitlyDenied" or an error
 // needed:    of each removal the first question that is answered otherwise then, or -1: denied
 //            without a statement that allows, allowed without one that denies
@@ -11,8 +11,10 @@ import { runSimulation } from '@cloud-copilot/iam-simulate'
 
 const asked = JSON.parse(readFileSync(0, 'utf8'))
 
-function without(document, number) {
-  const Statement = document.policy.Statement.filter((_, each) => each !== number)
+function without(document, number, instead) {
+  const Statement = document.policy.Statement.flatMap((statement, each) =>
+    each !== number ? [statement] : instead === null ? [] : [instead],
+  )
   return { ...document, policy: { ...document.policy, Statement } }
 }
 
@@ -49,9 +51,9 @@ const matches = (pattern, action) =>
   new RegExp('^' + pattern.replace(/[*]/g, '.*').replace(/[?]/g, '.') + '$', 'i').test(action)
 
 const needed = []
-for (const [name, number] of asked.removals) {
+for (const [name, number, instead] of asked.removals) {
   const statement = asked.documents[name].policy.Statement[number]
-  const documents = { ...asked.documents, [name]: without(asked.documents[name], number) }
+  const documents = { ...asked.documents, [name]: without(asked.documents[name], number, instead) }
   const allows = statement.Effect === 'Allow'
   let found = -1
   for (const [index, question] of asked.questions.entries()) {

@@ -52,6 +52,7 @@ def test_steps_make_what_a_run_needs(image: Image, capsys: pytest.CaptureFixture
 
     assert run_in(image, "-c", IMPORTS).strip() == "imported"
     assert "doctor" in run_in(image, "-m", "aurora_restore", "--help")
+    assert run_in(image, "-m", "aurora_restore", "--version").startswith("aurora-restore ")
     assert os.access(image.root / "opt" / "venv" / "bin" / "aurora-restore", os.X_OK)
     with capsys.disabled():
         sys.stdout.write(f"\nimage: {size / 2**20:.0f} MiB beside its base (files of /opt)\n")
@@ -72,6 +73,7 @@ def test_nothing_else_is_installed(image: Image) -> None:
         "tasks",
         "aurora_restore",
         "files",
+        "pyproject.toml",
     }
 
 

@@ -241,7 +241,10 @@ def restored_resource_id(operation_id: str) -> str:
 
 def intend_deletion(operation_id: str, old: OldCluster, final_snapshot_id: str | None) -> None:
     """Record which cluster is about to be deleted, before the first call that does so."""
-    store().note(
+    records = store()
+    if records.read(operation_id).note("deletion") is not None:
+        return
+    records.note(
         operation_id,
         deletion={
             "cluster_id": old.blueprint.cluster_id,

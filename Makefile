@@ -56,7 +56,6 @@ proof: $(READY)
 	@echo 'Running the long evidence: every fault, ending, death, rivalry and outage ...'
 	@SANDBOX_SPEED=20000 $(BIN)/python -m pytest -m '' -n 3 -q tests/proof tests/infra tests/flow/test_way_back.py tests/integration/test_fault_matrix.py
 	@$(BIN)/python -m pytest -m long -n 3 -q tests/unit tests/integration tests/flow --ignore=tests/flow/test_way_back.py --ignore=tests/integration/test_fault_matrix.py $(DEPLOYED:%=--ignore=%) $(FLEET:%=--ignore=%)
-	@$(MAKE) --no-print-directory proof-deployed
 
 # What is deployed, by the real ECS worker; image and fleet also need buildah, mmdebstrap, PostgreSQL
 # and Redis from Debian, and are left out aloud without them.

@@ -144,7 +144,7 @@ def test_whole_way(site: Site, aws: Sandbox, operation: str) -> None:
 @pytest.mark.long
 @pytest.mark.skipif(not are_possible(), reason="no control groups: nothing can be limited here")
 def test_fits_the_smallest_task(
-    site: Site, aws: Sandbox, operation: str, capsys: pytest.CaptureFixture[str]
+    site: Site, aws: Sandbox, operation: str, record_property: Callable[[str, object], None]
 ) -> None:
     """
     With a quarter of a CPU and 512 MiB the operation ends in success, and nothing is killed.
@@ -163,11 +163,8 @@ def test_fits_the_smallest_task(
     first = next(each for each in aws.items(operation) if each["step"] == Step.CHECK_SNAPSHOT)
     began = datetime.fromisoformat(first["history"][0]["at"]).timestamp()
     assert footprint.started_at is not None
-    with capsys.disabled():
-        sys.stdout.write(
-            f"\n0.25 vCPU, 512 MiB: peak {footprint.peak_mib:.0f} MiB, first step after "
-            f"{began - footprint.started_at:.1f} s\n"
-        )
+    record_property("peak", round(footprint.peak_mib))
+    record_property("first", round(began - footprint.started_at))
     assert footprint.peak_mib < 400
 
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import psutil
@@ -191,7 +191,7 @@ def environment() -> dict[str, str]:
 
 @pytest.mark.long
 def test_image_runs_locked_down(
-    built: Path, environment: dict[str, str], capsys: pytest.CaptureFixture[str]
+    built: Path, environment: dict[str, str], record_property: Callable[[str, object], None]
 ) -> None:
     """
     User 10001, nothing writable but /scratch: the flows load, and nothing else can be written.
@@ -212,11 +212,8 @@ def test_image_runs_locked_down(
     )
 
     assert (done.returncode, done.stdout.split()) == (0, ["imported", "10001", "1"]), done.stderr
-    size, base = (_size(built), _size(built, "opt"))
-    with capsys.disabled():
-        sys.stdout.write(
-            f"\nimage: {size:.0f} MiB, {base:.0f} of them ours, on a Debian of this machine\n"
-        )
+    record_property("size", round(_size(built)))
+    record_property("ours", round(_size(built, "opt")))
 
 
 def _size(root: Path, below: str = ".") -> float:

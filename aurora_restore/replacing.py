@@ -10,8 +10,8 @@ from aurora_restore.rds import deleting, names, tags
 from aurora_restore.sessions import target_client
 
 FRESH = timedelta(hours=1)
-"""A final snapshot of an earlier run that is older than this is taken anew: the cluster has served
-since. More than clocks differ, less than a resumed run is worth a second one."""
+"""By how much a final snapshot may be older than this run's attempt of the step. An older one is
+taken anew, since the cluster has served meanwhile. More than the clocks differ."""
 
 
 def remove_old(
@@ -29,7 +29,8 @@ def remove_old(
 
     Raises:
         NotReady: it is being secured or deleted.
-        Refused: it may not be deleted, or is not the cluster that preflight saw.
+        Refused: it may not be deleted, is not the cluster that preflight saw, or nothing can take
+            its place (Superseded: what took its place has been replaced since).
         EndedBadly: the final snapshot failed; nothing was deleted.
     """
     request, operation_id, old = known.request, known.operation_id, known.plan.old

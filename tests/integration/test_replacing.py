@@ -1,7 +1,7 @@
 """The old cluster's end: checked, secured, recorded, and only then deleted; or put off."""
 
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -12,7 +12,7 @@ from examples import request, state_flow
 from product_fixtures import calls, changes
 
 from aurora_restore import ledger, replacing
-from aurora_restore.details import CopyAvailable
+from aurora_restore.details import CopyAvailable, Step
 from aurora_restore.errors import NotReady, RecordsUnavailable, Refused
 from aurora_restore.plan import Plan
 from aurora_restore.rds import clusters, deleting, names, tags
@@ -114,6 +114,39 @@ def test_final_snapshot_of_an_earlier_run_is_taken_anew(account: Sandbox, rds: A
     assert again.created_at is not None
     assert again.created_at >= since
     assert changes(account).count("CreateDBClusterSnapshot") == 2
+
+
+def test_deletion_after_a_long_pause_takes_its_final_snapshot_anew(
+    account: Sandbox, rds: Any
+) -> None:
+    """
+    What a run secured long before this attempt of the step does not hold the hours since.
+    """
+    copied = known(plan(rds))
+    with pytest.raises(NotReady, match="the final snapshot was requested"):
+        replacing.remove_old(copied, "staging", there)
+    account.advance(600)
+    # The emulator stamps snapshots with this machine's time, so the attempt begins later instead.
+    later = datetime.now(UTC) + replacing.FRESH + timedelta(minutes=1)
+    start_at(account, copied, later)
+
+    with pytest.raises(NotReady, match="an earlier run's is taken anew"):
+        replacing.remove_old(copied, "staging", there)
+
+    assert clusters.get_cluster(rds, "staging").status == "available"
+    assert deletion(copied) is None
+
+
+def start_at(aws: Sandbox, of: CopyAvailable, moment: datetime) -> None:
+    """Record that the attempt to delete began at a moment."""
+    ledger.store().start(of.operation_id, Step.DELETE_CLUSTER, {})
+    aws.client("dynamodb").update_item(
+        TableName=aws.facts["table"],
+        Key={"operation_id": {"S": of.operation_id}, "step": {"S": Step.DELETE_CLUSTER}},
+        UpdateExpression="SET history[0].#at = :at",
+        ExpressionAttributeNames={"#at": "at"},
+        ExpressionAttributeValues={":at": {"S": moment.isoformat()}},
+    )
 
 
 def test_deletion_that_cannot_be_recorded_does_not_begin(

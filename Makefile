@@ -5,7 +5,7 @@ READY := .venv/.ready
 LINT := .venv-lint/bin
 LINT_READY := .venv-lint/.ready
 
-.PHONY: help setup demo plan test proof proof-deployed check lint lint-cloudformation lint-image lint-workflows bench failures pool deploy screenshot lock clean
+.PHONY: help setup demo plan test proof check lint lint-cloudformation lint-image lint-workflows bench failures pool deploy screenshot lock clean
 help:
 	@echo 'make setup        set up only: .venv, with the program .venv/bin/aurora-restore'
 	@echo 'make demo         set up, then run a whole refresh on the sandbox'
@@ -19,7 +19,6 @@ help:
 	@echo '                    MODE=swap, FAIL="secret-denied class-withdrawn quota"'
 	@echo 'make test         set up, then run the tests'
 	@echo 'make proof        set up, then run the long evidence (half an hour at most)'
-	@echo 'make proof-deployed   the same for what is deployed: ECS worker, image, twenty targets at once, workflows'
 	@echo 'make check        ruff and mypy'
 	@echo 'make lint         the linters of what is deployed: CloudFormation, image, workflows'
 	@echo 'make bench        measure orchestration, downtime, polling, start-up, privileges (half an hour)'
@@ -50,18 +49,11 @@ test: $(READY)
 	@echo 'Running the tests: two workers, each with a sandbox and a Prefect server of its own ...'
 	@$(BIN)/python -m pytest
 
-DEPLOYED := tests/flow/test_ecs_worker.py tests/flow/test_image.py tests/flow/test_workflow_steps.py
-FLEET := tests/flow/test_fleet.py
+# What is deployed is among it: image and fleet also need buildah, mmdebstrap, PostgreSQL and Redis from
+# Debian, and are left out aloud without them.
 proof: $(READY)
 	@echo 'Running the long evidence: every fault, ending, death, rivalry and outage ...'
-	@SANDBOX_SPEED=20000 $(BIN)/python -m pytest -m '' -n 3 -q tests/proof tests/infra tests/flow/test_way_back.py tests/integration/test_fault_matrix.py
-	@$(BIN)/python -m pytest -m long -n 3 -q tests/unit tests/integration tests/flow --ignore=tests/flow/test_way_back.py --ignore=tests/integration/test_fault_matrix.py $(DEPLOYED:%=--ignore=%) $(FLEET:%=--ignore=%)
-
-# What is deployed, by the real ECS worker; image and fleet also need buildah, mmdebstrap, PostgreSQL
-# and Redis from Debian, and are left out aloud without them.
-proof-deployed: $(READY)
-	@$(BIN)/python -m pytest -m '' -n 2 -q $(DEPLOYED)
-	@$(BIN)/python -m pytest -m '' -n 0 -q $(FLEET)
+	@SANDBOX_SPEED=20000 $(BIN)/python -m pytest -m 'long or proof' -n 3 -q
 
 check: $(READY)
 	@$(BIN)/ruff format --check .

@@ -5,13 +5,13 @@ import signal
 from collections.abc import Iterator
 
 import pytest
-from counting import pytest_configure
+from counting import pytest_collection_modifyitems, pytest_configure
 from prefect.events.worker import EventsWorker
 
 from demo.stack import PrefectStack
 from sandbox import Sandbox
 
-__all__ = ["pytest_configure"]
+__all__ = ["pytest_collection_modifyitems", "pytest_configure"]
 
 # AWS seconds per second: an hour is over in 1.2 s; in the long proofs it takes no time at all.
 SPEED = float(os.environ.get("SANDBOX_SPEED", "3000"))

@@ -1,4 +1,4 @@
-"""Counts the cases of each proof, wherever it is; tests/conftest.py takes it in."""
+"""Marks and counts the cases of each proof, wherever it is; tests/conftest.py takes it in."""
 
 from collections import Counter, defaultdict
 from typing import Any
@@ -67,6 +67,14 @@ class Count:
                 told: dict[str, Any] = defaultdict(int, self.more[test])
                 told |= {"all": count, "passed": right, "verdict": verdict}
                 terminalreporter.write_line(line.format_map(told))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is counted, before the marks are looked at."""
+    for item in items:
+        if any(test in item.nodeid for test in PROOFS):
+            item.add_marker(pytest.mark.proof)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -56,8 +56,12 @@ def sandbox(quick_sandbox: Sandbox) -> Sandbox:
 
 @pytest.fixture(scope="session")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
-    """The image's own Python and code: the Dockerfile's steps in a folder, and its ENV."""
-    return build(tmp_path_factory.mktemp("image"))
+    """The image's own Python and code: the Dockerfile's steps in a folder, and its ENV.
+
+    The workers of a run share it.
+    """
+    temporary = tmp_path_factory.getbasetemp()
+    return build((temporary.parent if "PYTEST_XDIST_WORKER" in os.environ else temporary) / "image")
 
 
 @pytest.fixture

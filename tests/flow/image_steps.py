@@ -1,5 +1,6 @@
 """The image without a container: the steps of deployments/Dockerfile, carried out in a folder."""
 
+import fcntl
 import re
 import shlex
 import shutil
@@ -38,10 +39,24 @@ def instructions(text: str) -> list[tuple[str, str]]:
 
 
 def build(root: Path) -> Image:
-    """Carry out the steps of the first stage and take the ENV of the second one."""
+    """Carry out the first stage's steps, unless that is done, and take the ENV of the second."""
     first, second = _stages(instructions(DOCKERFILE.read_text()))
+    root.mkdir(exist_ok=True)
+    with root.with_suffix(".made").open("a+") as made:
+        fcntl.flock(made, fcntl.LOCK_EX)  # two workers may come here at once
+        if made.tell() == 0:
+            _carry_out(first, root)
+            made.write("made")
+    environment: dict[str, str] = {}
+    for word, rest in second:
+        if word == "ENV":
+            environment |= dict(part.split("=", 1) for part in shlex.split(rest))
+    return Image(root, {name: _moved(root, text) for name, text in environment.items()})
+
+
+def _carry_out(steps: list[tuple[str, str]], root: Path) -> None:
     folder = root
-    for word, rest in first:
+    for word, rest in steps:
         if word == "WORKDIR":
             folder = _here(root, rest)
             folder.mkdir(parents=True)
@@ -52,13 +67,7 @@ def build(root: Path) -> Image:
             command = re.sub(r"(?<![\w.])/(?=opt/|tmp/)", f"{root}/", rest)
             command = re.sub(r"^python3 ", f"{sys.executable} ", command)
             _run(command, folder)
-    scratch = root / "scratch"
-    scratch.mkdir(mode=0o700)
-    environment: dict[str, str] = {}
-    for word, rest in second:
-        if word == "ENV":
-            environment |= dict(part.split("=", 1) for part in shlex.split(rest))
-    return Image(root, {name: _moved(root, text) for name, text in environment.items()})
+    (root / "scratch").mkdir(mode=0o700)
 
 
 def _stages(steps: list[tuple[str, str]]) -> list[list[tuple[str, str]]]:

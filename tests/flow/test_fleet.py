@@ -20,14 +20,13 @@ from test_success import shared_with
 from test_worker import head
 
 from demo.facts import request
-from demo.stack import REPOSITORY, PrefectStack, free_port
+from demo.stack import PrefectStack, free_port, prefect_command
 from sandbox import Sandbox
 from sandbox.installation import get_identity, make_home
 from tests.conftest import SPEED
 
 SIZE = int(os.environ.get("FLEET", "20"))
 PATIENCE_SECONDS = 60 * SIZE + 300
-REDIS = "prefect-redis==0.3.0"
 WAITS = ("COPY", "DELETE", "RESTORE", "DATABASE")
 PATIENT = {f"AURORA_RESTORE_{wait}_POLL__GIVE_UP_AFTER": "3600" for wait in WAITS}
 PATIENT |= {f"AURORA_RESTORE_{wait}_POLL__AT_MOST": "2" for wait in WAITS}
@@ -39,23 +38,12 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(PATIENCE_SECONDS + 600)]
 class ScaledStack(PrefectStack):
     """The layout of docs/scaling.md: PostgreSQL, Redis, an API server, and the services apart."""
 
-    def __init__(self, environment: dict[str, str], python: Path) -> None:
-        super().__init__(environment)
-        self._python = python
-
     def start_server(self) -> None:
         """Make the database's tables, then start both parts."""
-        prefect = [str(self._python), "-m", "prefect", "server"]
-        subprocess.run(  # noqa: S603
-            [*prefect, "database", "upgrade", "-y"],
-            env=self.environment,
-            cwd=REPOSITORY,
-            check=True,
-            capture_output=True,
-        )
+        self.prefect("server", "database", "upgrade", "-y")
         where = ["--host", "127.0.0.1", "--port", str(self.port)]
-        self._spawn("server", [*prefect, "start", "--no-services", *where])
-        self._spawn("services", [*prefect, "services", "start"])
+        self._start("server", "start", "--no-services", *where)
+        self._spawn("services", prefect_command("server", "services", "start"))
 
 
 @pytest.fixture(scope="module")
@@ -119,31 +107,11 @@ class started:  # noqa: N801 - a context manager
 
 
 @pytest.fixture(scope="module")
-def server_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Python for the server: what is locked, and Prefect's package for Redis."""
-    folder = tmp_path_factory.mktemp("server")
-    pins = [
-        line.partition(" ;")[0].rstrip(" \\")
-        for line in (REPOSITORY / "deployments" / "requirements.lock").read_text().splitlines()
-        if "==" in line
-    ]
-    (folder / "constraints.txt").write_text("\n".join(pins))
-    subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)  # noqa: S603
-    python = folder / "venv" / "bin" / "python"
-    install = [python, "-m", "pip", "install", "-qq", "-c", folder / "constraints.txt"]
-    subprocess.run(  # noqa: S603
-        [*install, "prefect", "fastapi", "sqlalchemy", REDIS], check=True
-    )
-    return python
-
-
-@pytest.fixture(scope="module")
 def site(
     tmp_path_factory: pytest.TempPathFactory,
     image: Image,
     postgres: int,
     redis: int,
-    server_python: Path,
 ) -> Iterator[Site]:
     """An account with an ECS pool, Prefect in the layout for many."""
     word = ":".join(AUTH)
@@ -161,8 +129,7 @@ def site(
         "PREFECT_REDIS_MESSAGING_HOST": "127.0.0.1",
         "PREFECT_REDIS_MESSAGING_PORT": str(redis),
     }
-    stack = ScaledStack(environment, server_python)
-    with Sandbox(speed=SPEED, lasting_sessions=True) as aws, stack as prefect:
+    with Sandbox(speed=SPEED, lasting_sessions=True) as aws, ScaledStack(environment) as prefect:
         prefect.start_server()
         prefect.wait_until_ready()
         made = Site(aws, prefect, dict(PATIENT))

@@ -114,4 +114,4 @@ lock:
 	echo awscli | uv pip compile - --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o tests/infra/awscli.lock
 
 clean:
-	rm -rf .venv .venv-lint .iam-simulate .ministack .awscli .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-lint .iam-simulate .postgres .ministack .awscli .mypy_cache .ruff_cache .pytest_cache

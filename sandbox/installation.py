@@ -57,7 +57,7 @@ class Installation:
 
     def __init__(self, package: Path, home: Path, identity: Mapping[str, Any]) -> None:
         """Use `package` where it is, or a copy in `home` if the OS user cannot read it there."""
-        self.identity = identity
+        self.identity, self._home = identity, home
         if not is_open(package / "here", identity):
             package = _copy(package, home / "install" / package.name)
         self.versions = {
@@ -65,6 +65,13 @@ class Installation:
             for major, folder in FOLDERS.items()
             if (package / folder / "bin" / "postgres").exists()
         }
+
+    def add(self, major: str, folder: Path) -> None:
+        """Know another version, in a folder with its `bin`, `lib` and `share`."""
+        if not is_open(folder / "here", self.identity):
+            place = self._home / "install" / major
+            folder = shutil.copytree(folder, place, symlinks=True)
+        self.versions[major] = folder / "bin"
 
     def run(self, *arguments: str | Path) -> str:
         """Run a program as the servers' OS user and return its output.

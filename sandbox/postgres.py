@@ -19,7 +19,9 @@ from sandbox.tls import Door, TlsPort
 
 IS_IAM = """
     SELECT 1 FROM pg_roles WHERE rolname = %s AND NOT rolsuper
-        AND (pg_has_role(oid, 'rds_iam', 'USAGE') OR pg_has_role(oid, 'rds_iam', 'SET'))
+        AND CASE WHEN current_setting('server_version_num')::int < 160000
+            THEN pg_has_role(oid, 'rds_iam', 'MEMBER')
+            ELSE pg_has_role(oid, 'rds_iam', 'USAGE') OR pg_has_role(oid, 'rds_iam', 'SET') END
 """
 
 
@@ -58,6 +60,10 @@ class PostgresHost:
         self._snapshots: dict[str, Data] = {}
         self._logs: dict[str, Path] = {}
         self._count = 0
+
+    def add_version(self, major: str, folder: Path) -> None:
+        """Have servers of another version as well: `folder` has its `bin`, `lib` and `share`."""
+        self._engine.installation.add(major, folder)
 
     def version(self, major: str) -> str:
         """Return the full version of a major one: "16" gives "16.14"."""

@@ -39,10 +39,12 @@ ROLES = (
     "CREATE ROLE rdsrepladmin NOLOGIN NOINHERIT REPLICATION",
     "GRANT pg_signal_backend TO rds_superuser",
     "GRANT rds_replication, rds_password, pg_monitor TO rds_superuser WITH ADMIN OPTION",
-    # May hand it on, but is no member: else the master user would log in by IAM only.
-    "GRANT rds_iam TO rds_superuser WITH ADMIN TRUE, INHERIT FALSE, SET FALSE",
     f"CREATE DATABASE {SUPERUSER}",
 )
+# May hand it on, but is no member: else the master user would log in by IAM only. Before 16 whoever
+# may make roles may hand on any.
+HAND_ON_IAM = "GRANT rds_iam TO rds_superuser WITH ADMIN TRUE, INHERIT FALSE, SET FALSE"
+OPTIONS_PER_GRANT = 160000
 INITDB = ("--auth=trust", "--encoding=UTF8", "--no-sync", "--no-instructions", "--wal-segsize=1")
 
 
@@ -60,5 +62,7 @@ def make_template(engine: Engine, major: str, folder: Path, log: Path) -> Data:
     with server.connect() as opened, opened.cursor() as cursor:
         for statement in ROLES:
             cursor.execute(statement)
+        if opened.server_version >= OPTIONS_PER_GRANT:
+            cursor.execute(HAND_ON_IAM)
     server.stop()
     return server.data

@@ -21,6 +21,9 @@ PROOFS = {
     "test_image_runs_locked_down": "image: {size} MiB, {ours} of them beside its base",
     "test_fleet.py::test_fleet": "fleet: {all} operations, {passed} right",
     "proof/test_hostile_names.py::": "roles: {all} hostile names, {passed} right",
+    "integration/test_access_roles.py::": (
+        "versions: {all} checks of roles on PostgreSQL 14 to 18, {passed} right"
+    ),
     "proof/test_logins.py::": (
         "logins: {allowed} allowed and {forbidden} forbidden actions, {verdict}"
     ),

@@ -67,10 +67,15 @@ def _missing(
     wanted: Mapping[Place, frozenset[Pair]],
     right: Mapping[Item, frozenset[Pair]],
 ) -> Iterable[Pair]:
-    """Return what is to be given; nothing to do is told fast."""
+    """Return what is to be given; nothing to do is told fast.
+
+    On a superuser's schema the master can give nothing: what everybody may there has to do.
+    """
     here = wanted.get(_place(item, catalogue))
     if here is None or (has := right.get(item, frozenset())) == here:
         return ()
+    if item.kind == presets.SCHEMA:
+        return {pair for pair in here - has if (item.name, pair[1]) not in catalogue.everybodys}
     return here - has
 
 

@@ -82,6 +82,14 @@ HELD = """
     ) e
     WHERE e.receivers IS NOT NULL
 """
+# Before PostgreSQL 15 `public` may be such a schema.
+EVERYBODYS = """
+    SELECT n.nspname, a.privilege_type
+    FROM pg_namespace n
+    JOIN pg_roles r ON r.oid = n.nspowner AND r.rolsuper
+    CROSS JOIN LATERAL aclexplode(n.nspacl) a
+    WHERE a.grantee = 0 AND n.nspname = ANY(%(schemas)s)
+"""
 DEFAULTS = """
     SELECT d.defaclrole, n.nspname, d.defaclobjtype, e.privilege_type, e.grantee
     FROM pg_default_acl d

@@ -85,6 +85,7 @@ def read(database: connection, declared: Declared) -> Catalogue:
         owners={item: name(oid) for item, oid in owners.items()},
         foreign=foreign,
         following=following,
+        everybodys=frozenset(ask(database, queries.EVERYBODYS, schemas=_schemas(declared, here))),
         owned=frozenset(
             Owned(name(role), schema) for role, schema in ask(database, queries.OWNED, roles=named)
         ),
@@ -119,7 +120,7 @@ def _objects(
 ) -> _Objects:
     """Return the objects by class and oid, their owners' oids, the foreign, the following."""
     blocks = [block for _, block in declared.grants if block.database == here]
-    named = {name for block in blocks for name in block.schemas}
+    named = _schemas(declared, here)
     oids: dict[str, set[int]] = defaultdict(set)
     for row in held:
         oids[row[0]].update(row[2])
@@ -135,7 +136,7 @@ def _objects(
             object_queries.OBJECTS[each],
             oids=array(oids[each]),
             schemas=array(schemas),
-            names=list(named),
+            names=named,
         ):
             item = Item(kind, schema, name, tuple(map(tuple, arguments)) if arguments else ())
             items[each, oid], owners[item] = item, owner
@@ -146,6 +147,12 @@ def _objects(
             if each == "schema" and name in named:
                 schemas.append(oid)
     return items, owners, frozenset(foreign), frozenset(following)
+
+
+def _schemas(declared: Declared, here: str) -> list[str]:
+    """Return the schemas of this database that something is declared for."""
+    blocks = [block for _, block in declared.grants if block.database == here]
+    return list({name for block in blocks for name in block.schemas})
 
 
 def _held(

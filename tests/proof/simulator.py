@@ -1,9 +1,7 @@
 """The independent judge of policies: npm's @cloud-copilot/iam-simulate, for development only."""
 
 import copy
-import fcntl
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,10 +10,9 @@ from functools import reduce
 from pathlib import Path
 from typing import Any, Literal
 
-import pytest
+from tests.infra.programs import node_packages
 
 HERE = Path(__file__).resolve().parent / "node"
-CACHE = Path(__file__).resolve().parents[2] / ".iam-simulate"
 
 Allowed = "Allowed"
 
@@ -87,37 +84,6 @@ class Verdict:
     entries: dict[tuple[str, str], Question | None]
 
 
-def simulator() -> Path:
-    """Return the folder where the judge is installed; installs it there once.
-
-    Skips the test, and says so, where Node.js or npm is missing or cannot install it.
-    """
-    npm = shutil.which("npm")
-    if shutil.which("node") is None or npm is None:
-        pytest.skip("Node.js with npm is needed to judge the policies: node or npm is missing")
-    CACHE.mkdir(exist_ok=True)
-    wanted = (HERE / "package-lock.json").read_text()
-    with (CACHE / "installed-lock.json").open("a+") as installed:
-        fcntl.flock(installed, fcntl.LOCK_EX)  # two workers may come here at once
-        installed.seek(0)
-        if installed.read() != wanted:
-            for name in ("package.json", "package-lock.json"):
-                shutil.copy(HERE / name, CACHE / name)
-            done = subprocess.run(  # noqa: S603
-                [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"],
-                cwd=CACHE,
-                check=False,
-                timeout=150,
-            )
-            if done.returncode != 0:
-                if os.environ.get("CI"):
-                    raise AssertionError("npm could not install the judge of the policies")
-                pytest.skip("npm could not install the judge of the policies: is it reachable?")
-            installed.truncate(0)
-            installed.write(wanted)
-    return CACHE
-
-
 def judge(
     documents: Mapping[str, Document],
     questions: Sequence[Question],
@@ -127,7 +93,7 @@ def judge(
 
     A statement is needed if without it one of the questions is no longer allowed.
     """
-    folder = simulator()
+    folder = node_packages(HERE, ".iam-simulate")
     program = (HERE / "judge.mjs").read_text()
     removals = [
         (name, number, None)

@@ -44,23 +44,28 @@ class Count:
     """Counts the cases of each proof, and those that passed.
 
     A test is one case, or as many as it has recorded as its property `cases`; of those that failed
-    it has recorded `wrong`. Whatever else it has recorded is counted under its name.
+    it has recorded `wrong`. Whatever else it has recorded is counted under its name, but for its
+    `table`, which is shown.
     """
 
     def __init__(self) -> None:
         self.cases, self.passed = Counter[str](), Counter[str]()
         self.more: dict[str, Counter[str]] = defaultdict(Counter)
+        self.tables: dict[str, str] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when != "call" or report.skipped:
             return
-        told = {str(name): int(str(value)) for name, value in report.user_properties}
+        recorded = {str(name): str(value) for name, value in report.user_properties}
+        table = recorded.pop("table", "")
+        told = {name: int(value) for name, value in recorded.items()}
         cases = told.get("cases", 1)
         for test in PROOFS:
             if test in report.nodeid:
                 self.cases[test] += cases
                 self.passed[test] += cases - told.get("wrong", 0 if report.passed else cases)
                 self.more[test].update(told)
+                self.tables[test] = table
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         for test, line in PROOFS.items():
@@ -69,6 +74,7 @@ class Count:
                 verdict = "all as declared" if right == count else f"{count - right} NOT so"
                 told: dict[str, Any] = defaultdict(int, self.more[test])
                 told |= {"all": count, "passed": right, "verdict": verdict}
+                terminalreporter.write(self.tables[test])
                 terminalreporter.write_line(line.format_map(told))
 
 

@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -137,7 +136,7 @@ def site(
             yield made
 
 
-def test_fleet(site: Site, record_property: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_fleet(site: Site, record_property: Any) -> None:
     """
     So many targets are restored at once, each from the same snapshot by a run of its own: every
     operation ends in success, and every one is told once.
@@ -154,16 +153,13 @@ def test_fleet(site: Site, record_property: Any, capsys: pytest.CaptureFixture[s
     states = {name: final_state(site, runs[name]) for name in names}
     record_property("cases", SIZE)
     record_property("wrong", sum(status != "SUCCESS" for status in ended.values()))
-    with capsys.disabled():
-        sys.stdout.write(f"\n{SIZE} at once, {time.monotonic() - began:.0f} s\n")
-        sys.stdout.write("target    operation  flow run   began   ended\n")
-        for name, status in ended.items():
-            first, last = (each - started for each in span(site, name))
-            sys.stdout.write(
-                f"{name:9} {status:10} {states[name]:10} {first:4.0f} s  {last:4.0f} s"
-                f"  {errors(site, name)}".rstrip()
-                + "\n"
-            )
+    table = f"{SIZE} at once, {time.monotonic() - began:.0f} s\n"
+    table += "target    operation  flow run   began   ended\n"
+    for name, status in ended.items():
+        first, last = (each - started for each in span(site, name))
+        row = f"{name:9} {status:10} {states[name]:10} {first:4.0f} s  {last:4.0f} s"
+        table += f"{row}  {errors(site, name)}".rstrip() + "\n"
+    record_property("table", table)
     assert set(ended.values()) == {"SUCCESS"}
     assert set(states.values()) == {"Completed"}
     told = [each["MessageAttributes"] for each in site.aws.messages()]

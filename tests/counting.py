@@ -22,7 +22,8 @@ PROOFS = {
     "test_fleet.py::test_fleet": "fleet: {all} operations, {passed} right",
     "proof/test_hostile_names.py::": "roles: {all} hostile names, {passed} right",
     "integration/test_access_roles.py::": (
-        "versions: {all} checks of roles on PostgreSQL 14 to 18, {passed} right"
+        "versions: {on_14} checks of roles on PostgreSQL 14, {on_15} on 15, {on_16} on 16, "
+        "{on_17} on 17, {on_18} on 18, {passed} of {all} right"
     ),
     "proof/test_logins.py::": (
         "logins: {allowed} allowed and {forbidden} forbidden actions, {verdict}"

@@ -69,6 +69,7 @@ def server(servers, host, request) -> AccessServer:
     if major not in servers:
         have(host, major)
         servers[major] = AccessServer(host, major)
+    request.node.user_properties.append((f"on_{major}", 1))
     servers[major].reset()
     servers[major].source(SOURCE)
     return servers[major]

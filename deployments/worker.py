@@ -12,6 +12,7 @@ from typing import Any
 # prefect-aws 0.7.12 gives a worker the auth string under a name that Prefect does not read.
 RENAMED = {"PREFECT_AUTH_STRING": "PREFECT_API_AUTH_STRING"}
 BOUNDARY = "TaskRoleBoundaryArn"
+SECRET = "AuroraRestoreHasSecret"  # noqa: S105 - a condition's name
 
 
 def upstream() -> dict[str, Any]:
@@ -22,7 +23,7 @@ def upstream() -> dict[str, Any]:
 
 
 def mended(template: dict[str, Any]) -> dict[str, Any]:
-    """Return a template whose worker logs in, keeps its version and is within the boundary.
+    """Return a template whose worker logs in, if it has to, and is within the boundary.
 
     The image is that of the package's version, not the newest of the day. The role of the worker
     has the boundary from the beginning: by itself it may pass any role of the account to a task.
@@ -37,7 +38,22 @@ def mended(template: dict[str, Any]) -> dict[str, Any]:
     }
     for name in _task_roles(changed["Resources"]):
         changed["Resources"][name]["Properties"]["PermissionsBoundary"] = {"Ref": BOUNDARY}
+    # Otherwise it lets the worker read the secret "", which IAM refuses.
+    changed["Conditions"][SECRET] = {
+        "Fn::Or": [{"Condition": "UseApiKey"}, {"Condition": "UseAuthString"}]
+    }
+    for each in changed["Resources"].values():
+        if reads_secret_alone(each):
+            each["Condition"] = SECRET
     return changed
+
+
+def reads_secret_alone(resource: dict[str, Any]) -> bool:
+    """Whether it is a policy that is about the secret and nothing else."""
+    if resource["Type"] != "AWS::IAM::Policy":
+        return False
+    statements = resource["Properties"]["PolicyDocument"]["Statement"]
+    return all(each["Action"] == "secretsmanager:GetSecretValue" for each in statements)
 
 
 def _renamed(document: dict[str, Any]) -> dict[str, Any]:

@@ -530,14 +530,21 @@ def test_all_that_is_stored_is_under_the_key(target: Template) -> None:
 @EACH
 def test_nobody_is_let_in_without_a_condition(path: Path) -> None:
     """
-    No Allow is for everybody, and no service is let in for whoever uses it.
+    No Allow is for everybody, and no service is let in for whoever uses it; but EventBridge to the
+    key, where AWS takes no condition.
     """
     for each in everything(parsed(path)):
         if each.get("Effect") == "Allow" and "Principal" in each:
             principal = each["Principal"]
             assert principal != "*"
             assert "*" not in listed(principal.get("AWS", ""))
-            assert not principal.keys() & {"Service", "Federated"} or each["Condition"], each
+            if each.get("Sid") == "RulesThatPublish":
+                assert (principal, "Condition" in each) == (
+                    {"Service": "events.amazonaws.com"},
+                    False,
+                )
+            else:
+                assert not principal.keys() & {"Service", "Federated"} or each["Condition"], each
 
 
 def test_key_lets_the_log_of_the_flow_alone_use_it(target: Template) -> None:

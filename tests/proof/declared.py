@@ -140,8 +140,9 @@ _BY_ROLE: dict[str, list[Asked]] = {
     ],
     "events.amazonaws.com": [
         Asked("sns:Publish", TOPIC, {"aws:SourceArn": RULE, "aws:SecureTransport": "true"}),
-        Asked("kms:GenerateDataKey", stacks.STATE_KEY, FROM_HERE),
-        Asked("kms:Decrypt", stacks.STATE_KEY, FROM_HERE),
+        # SNS hands no source of EventBridge's on to KMS.
+        Asked("kms:GenerateDataKey", stacks.STATE_KEY),
+        Asked("kms:Decrypt", stacks.STATE_KEY),
     ],
     "cloudwatch.amazonaws.com": [
         Asked("sns:Publish", TOPIC, FROM_HERE | {"aws:SourceArn": ALARM}),

@@ -8,7 +8,7 @@ from typing import Any
 import prefect_aws.settings
 from prefect.settings import Settings
 
-from deployments.worker import BOUNDARY, RENAMED, mended, upstream
+from deployments.worker import BOUNDARY, RENAMED, SECRET, mended, upstream
 
 
 def found(document: Any, key: str) -> Iterator[Any]:
@@ -82,15 +82,40 @@ def test_worker_is_within_the_boundary() -> None:
     assert "PermissionsBoundary" not in roles["-task-execution-role"]
 
 
+def test_worker_of_a_prefect_that_asks_for_nothing_reads_no_secret() -> None:
+    """
+    The policy for the secret is there only with a secret: IAM refuses one for "".
+    """
+    conditional = {
+        name: each
+        for name, each in mended(upstream())["Resources"].items()
+        if each.get("Condition") == SECRET
+    }
+
+    [policy] = conditional.values()
+    assert policy["Type"] == "AWS::IAM::Policy"
+    assert "PrefectAuthStringSecretArn" in json.dumps(policy)
+    needing = {name for each in mended(upstream())["Resources"].values() for name in needs(each)}
+    assert needing & conditional.keys() == set()
+
+
+def needs(resource: dict[str, Any]) -> list[str]:
+    """Return the resources that one has to wait for by name."""
+    said = resource.get("DependsOn", [])
+    return [said] if isinstance(said, str) else said
+
+
 def test_nothing_else_is_changed() -> None:
     """
     The stack is Prefect's: with the changes taken back it is theirs to the letter.
     """
     changed = mended(upstream())
-    del changed["Parameters"][BOUNDARY]
+    del changed["Parameters"][BOUNDARY], changed["Conditions"][SECRET]
     changed["Parameters"]["DockerImage"] = upstream()["Parameters"]["DockerImage"]
     for each in changed["Resources"].values():
         each.get("Properties", {}).pop("PermissionsBoundary", None)
+        if each.get("Condition") == SECRET:
+            del each["Condition"]
     text = json.dumps(changed)
     for old, new in RENAMED.items():
         text = text.replace(f'"{new}"', f'"{old}"')

@@ -22,6 +22,8 @@ POOL = "AURORA_RESTORE_WORK_POOL"
 OPTIONAL = {"ECS_PREFECT_API_KEY_SECRET_ARN", "ECS_PREFECT_AUTH_STRING_SECRET_ARN"}
 LISTS = {"ECS_SUBNET_IDS", "ECS_SECURITY_GROUP_ID"}  # with commas between
 PREFIX = "AURORA_RESTORE_"
+BOUNDS = f"{PREFIX}ALLOWED_"  # what bounds which clusters and accounts runs may change
+DROP_BOUNDS = "--drop-bounds"
 # A role that asks for no external id takes any, so one can always be given.
 SOURCE_ROLE, EXTERNAL_ID = f"{PREFIX}SOURCE_ROLE_ARN", f"{PREFIX}SOURCE_EXTERNAL_ID"
 
@@ -83,19 +85,28 @@ def _required_settings() -> set[str]:
     return {f"{PREFIX}{name.upper()}" for name, field in fields if field.is_required()}
 
 
-def apply(template: Mapping[str, Any], environment: Mapping[str, str]) -> int:
+def apply(
+    template: Mapping[str, Any], environment: Mapping[str, str], *, drop_bounds: bool = False
+) -> int:
     """Make the work pool, or give it this template if it is there; return Prefect's exit code.
 
     What else an operator has set stays: a pause, a concurrency limit, queues. A setting that runs
-    had until now and this environment lacks goes, and is named.
+    had until now and this environment lacks goes, and is named; but what bounds the clusters that
+    they may change goes by `drop_bounds` only: else nothing is done, and 1 returned.
 
     Raises:
         PrefectUnreachable: Prefect does not say whether it is there.
     """
     name = environment[POOL]
     known = _known(name, environment)
-    for lost in _lost((known or {}).get("base_job_template") or {}, template):
+    for lost in (going := _lost((known or {}).get("base_job_template") or {}, template)):
         sys.stderr.write(f"work pool {name}: its runs have {lost} no more; it is not set here\n")
+    if any(each.startswith(BOUNDS) for each in going) and not drop_bounds:
+        sys.stderr.write(
+            f"work pool {name}: nothing is changed, since {BOUNDS}... bounds what runs may delete. "
+            f"Set it here, or drop it by python -m deployments.pool {DROP_BOUNDS}\n"
+        )
+        return 1
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump(template, file)
         file.flush()
@@ -119,7 +130,10 @@ def _lost(old: dict[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def main(arguments: list[str]) -> int:
-    """Make or change the work pool; with `--print` only print the template that it would get."""
+    """Make or change the work pool; with `--print` only print the template that it would get.
+
+    `--drop-bounds` lets the settings go that bound what runs may change.
+    """
     text, environment = TEMPLATE.read_text(), dict(os.environ)
     found = problems(text, environment)
     for line in found:
@@ -131,7 +145,7 @@ def main(arguments: list[str]) -> int:
         sys.stdout.write(json.dumps(template, indent=2) + "\n")
         return 0
     try:
-        return apply(template, environment)
+        return apply(template, environment, drop_bounds=DROP_BOUNDS in arguments)
     except PrefectUnreachable as problem:
         sys.stderr.write(f"{problem}\n")
         return 1

@@ -27,6 +27,7 @@ from tests.infra.test_stacks import made
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 NAME, WORD = "aurora-restore", ":".join(AUTH)
+BOUND = "AURORA_RESTORE_ALLOWED_TARGET_CLUSTERS=stag.*"
 IMAGE = f"987654321098.dkr.ecr.us-west-2.amazonaws.com/{NAME}"
 # What is asked for by doctor, of which one is free and the other one is refused.
 ASIDE = {"sts:GetCallerIdentity", "sts:AssumeRole"}
@@ -85,6 +86,7 @@ def variables(aws: Sandbox, prefect: PrefectStack) -> dict[str, str]:
         "RESTORE_ROLE_ARN": roles["RestoreRoleArn"],
         "SOURCE_CLUSTER_ID": aws.facts["source_cluster"],
         "SOURCE_EXTERNAL_ID": aws.facts["external_id"],
+        "SETTINGS": f"{BOUND}\n\nAURORA_RESTORE_LEASE_SECONDS=90",
         "STACK": NAME,
         "SUBNET_IDS": ",".join(aws.facts["subnet_ids"]),
         "TARGET_CLUSTER_ID": aws.facts["target_cluster"],
@@ -207,6 +209,8 @@ def test_deploy_makes_all_there_is(site: Site, runner: Runner, deployed: Any) ->
         f"docker inspect --format {{{{index .RepoDigests 0}}}} {IMAGE}:{COMMIT}",
     ]
     assert container["image"] == f"{IMAGE}@{DIGEST}"
+    settings = {f"{each['name']}={each['value']}" for each in container["environment"]}
+    assert settings >= {BOUND, "AURORA_RESTORE_LEASE_SECONDS=90"}
     assert {each["name"] for each in deployments} == {"refresh", "nightly", "watchdog"}
     of_docker = of_ecr - {"ecr:GetAuthorizationToken"}
     assert asked(site.aws, "deploy") == allowed("DeployRole") - of_docker
@@ -222,6 +226,22 @@ def test_image_that_is_there_is_used_again(site: Site, runner: Runner, deployed:
     pushed, pulled = (runner.checkout / "docker.log").read_text().splitlines()[-3:-1]
     assert pushed == f"docker push {IMAGE}:{COMMIT}"
     assert pulled == f"docker pull {IMAGE}:{COMMIT}"
+
+
+def test_bound_of_what_may_be_deleted_is_not_lost(
+    site: Site, runner: Runner, deployed: Any
+) -> None:
+    """
+    Without the variable the workflow fails, says what it would take, and leaves the pool as it is.
+    """
+    before = site.ask("GET", f"work_pools/{POOL}")["base_job_template"]
+
+    done = run(site, runner, "deploy", SETTINGS="AURORA_RESTORE_LEASE_SECONDS=60")
+
+    assert done.returncode != 0
+    assert f"runs have {BOUND.partition('=')[0]} no more" in done.stdout
+    assert "nothing is changed" in done.stdout
+    assert site.ask("GET", f"work_pools/{POOL}")["base_job_template"] == before
 
 
 def test_restore_ends_as_its_operation(site: Site, runner: Runner, deployed: Any) -> None:

@@ -75,7 +75,7 @@ def test_every_variable_is_listed() -> None:
     heads = " ".join(text.partition("\nname: ")[0] for text in texts)
     used = set(re.findall(r"\bvars\.(\w+)", " ".join(texts)))
 
-    kinds = {"PREFECT_API_KEY", "PREFECT_API_AUTH_STRING"}
+    kinds = {"PREFECT_API_KEY", "PREFECT_API_AUTH_STRING", "AURORA_RESTORE_"}
     assert set(re.findall(r"\b[A-Z][A-Z_]{4,}\b", heads)) - kinds == used
 
 

@@ -39,7 +39,7 @@ BLOCKS = blocks_of(GUIDE.read_text())
 TEXT = "".join(BLOCKS).replace("\\\n", " ")
 # What a reader has beside the packages of the lock, or the shell knows.
 MACHINES = {"aws", "docker", "gh", "git", "make", "sed"}
-WORDS = {"done", "eval", "export", "for", "true"}
+WORDS = {"unset", "done", "eval", "export", "for", "true"}
 COMMANDS = sorted({" ".join(found) for found in re.findall(r"\baws ([a-z0-9]+) ([a-z-]+)", TEXT)})
 GLOBAL = {"--output", "--query", "--region"}
 RENAMED = {"--notification-endpoint": "--endpoint"}  # --endpoint-url is another thing
@@ -167,7 +167,9 @@ def test_each_step_says_whose_account_it_acts_in() -> None:
     profile = ""
     for line in TEXT.splitlines():
         profile = next(iter(re.findall(r"\bAWS_PROFILE=(\w+)", line)), profile)
-        of_the_source = "source-account.yaml" in line or re.search(r"^aws kms \S+ .*SOURCE", line)
+        of_the_source = re.search(
+            r"source-account.yaml|^aws kms \S+ .*SOURCE|-cluster-snapshots", line
+        )
         # What is removed has a test of its own.
         if re.match(r"(aws|docker)\b(?!.* stack-delete| cloudformation delete)", line):
             assert profile == ("source" if of_the_source else "target"), line

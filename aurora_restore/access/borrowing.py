@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from psycopg2 import errors
 from psycopg2.extensions import connection
 from psycopg2.sql import SQL, Identifier
 
@@ -13,9 +14,12 @@ from aurora_restore.access.execution import told
 from aurora_restore.access.reading import ask
 from aurora_restore.access.statements import OPTIONS_PER_GRANT
 
+# Rights that one has by way of another role may go with a change in the middle.
 _LACKING = """
-    SELECT rolname FROM pg_roles
-    WHERE rolname = ANY(%(names)s) AND NOT (pg_has_role(oid, 'USAGE') AND {may_become})
+    SELECT r.rolname, pg_has_role(r.oid, 'USAGE') AND {may_become} FROM pg_roles r
+    WHERE r.rolname = ANY(%(names)s) AND NOT EXISTS (
+        SELECT FROM pg_auth_members m
+        WHERE m.roleid = r.oid AND m.member = current_user::regrole AND {options})
     ORDER BY 1
 """
 _OWN = """
@@ -42,14 +46,22 @@ def borrowed(database: connection, catalogue: Catalogue, names: Iterable[str]) -
     """
     modern = catalogue.version >= OPTIONS_PER_GRANT
     asked = [name for name in names if not _is_out_of_reach(name, catalogue)]
-    lacking = [name for (name,) in _lacking(database, asked, modern=modern)] if asked else []
+    found = dict(_lacking(database, asked, modern=modern)) if asked else {}
+    lacking = list(found)
     before = _own(database, lacking, modern=modern)
     options = SQL(" WITH INHERIT TRUE, SET TRUE" if modern else "")
     master = Identifier(catalogue.master)
     with database.cursor() as cursor:
-        for name in lacking:
+        for name, has_them in found.items():
+            grant = SQL("GRANT {} TO {}{}").format(Identifier(name), master, options)
             with told(f"role {name}"):
-                cursor.execute(SQL("GRANT {} TO {}{}").format(Identifier(name), master, options))
+                cursor.execute("SAVEPOINT borrowing")
+                try:
+                    cursor.execute(grant)
+                except errors.InsufficientPrivilege:
+                    if not has_them:
+                        raise
+                    cursor.execute("ROLLBACK TO SAVEPOINT borrowing")
     yield
     for (name, grantor), now in _own(database, lacking, modern=modern).items():
         was = before.get((name, grantor))
@@ -76,10 +88,12 @@ def _is_out_of_reach(name: str, catalogue: Catalogue) -> bool:
 
 
 def _lacking(database: connection, names: list[str], *, modern: bool) -> list[tuple[Any, ...]]:
-    if modern:
-        query = _LACKING.replace("{may_become}", "pg_has_role(oid, 'SET')")
-    else:
-        query = _LACKING.replace("{may_become}", "true")
+    query = _LACKING
+    for hole, text in (
+        ("{may_become}", "pg_has_role(r.oid, 'SET')"),
+        ("{options}", "m.inherit_option AND m.set_option"),
+    ):
+        query = query.replace(hole, text if modern else "true")
     return ask(database, query, names=names)
 
 

@@ -93,6 +93,7 @@ class Catalogue:
     owners: Mapping[Item, str] = field(default_factory=dict)  # of all objects that matter
     foreign: frozenset[Item] = frozenset()  # belong to an extension
     following: frozenset[Item] = frozenset()  # sequences whose owner is their table's
+    masters: frozenset[str] = frozenset()  # declared roles that the master is a member of
     everybodys: frozenset[tuple[str, str]] = frozenset()  # schema of a superuser, what PUBLIC may
     owned: frozenset[Owned] = frozenset()
     held: tuple[Held, ...] = ()  # by declared roles, and by those to be dropped

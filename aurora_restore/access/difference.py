@@ -35,6 +35,12 @@ def require(declared: Declared, catalogue: Catalogue) -> None:
             raise DatabaseSetupError(
                 f"role {role.name}", f"it is {what}", "Declare the role under another name."
             )
+        if presets.IAM_GROUP in presets.groups(role) and role.name in catalogue.masters:
+            raise DatabaseSetupError(
+                f"role {role.name}",
+                "iam: the master user is a member of it, and could log in by token only",
+                f"REVOKE it from {catalogue.master} in a script, or leave iam out.",
+            )
         for group in presets.groups(role):
             if group not in catalogue.roles and group not in declared.names:
                 raise DatabaseSetupError(

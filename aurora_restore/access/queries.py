@@ -85,10 +85,14 @@ HELD = """
 # Before PostgreSQL 15 `public` may be such a schema.
 EVERYBODYS = """
     SELECT n.nspname, a.privilege_type
-    FROM pg_namespace n
-    JOIN pg_roles r ON r.oid = n.nspowner AND r.rolsuper
-    CROSS JOIN LATERAL aclexplode(n.nspacl) a
+    FROM pg_catalog.pg_namespace n
+    JOIN pg_catalog.pg_roles r ON r.oid = n.nspowner AND r.rolsuper
+    CROSS JOIN LATERAL pg_catalog.aclexplode(n.nspacl) a
     WHERE a.grantee = 0 AND n.nspname = ANY(%(schemas)s)
+"""
+# Those among the roles whose rights the master has, or may have by SET ROLE.
+MASTERS = """
+    SELECT rolname FROM pg_roles WHERE oid = ANY(%(roles)s::oid[]) AND {has}
 """
 DEFAULTS = """
     SELECT d.defaclrole, n.nspname, d.defaclobjtype, e.privilege_type, e.grantee
@@ -98,6 +102,13 @@ DEFAULTS = """
     WHERE e.grantee = ANY(%(roles)s::oid[])
 """
 DATABASES = "SELECT datname, datallowconn FROM pg_database"
+
+
+def masters(version: int) -> LiteralString:
+    """Return the question after the roles the master is a member of; who may only grant is not."""
+    if version >= 160000:  # noqa: PLR2004
+        return MASTERS.replace("{has}", "(pg_has_role(oid, 'USAGE') OR pg_has_role(oid, 'SET'))")
+    return MASTERS.replace("{has}", "pg_has_role(oid, 'MEMBER')")
 
 
 def memberships(version: int) -> LiteralString:

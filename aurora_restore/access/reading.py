@@ -85,6 +85,7 @@ def read(database: connection, declared: Declared) -> Catalogue:
         owners={item: name(oid) for item, oid in owners.items()},
         foreign=foreign,
         following=following,
+        masters=frozenset(name for (name,) in ask(database, queries.masters(version), roles=named)),
         everybodys=frozenset(ask(database, queries.EVERYBODYS, schemas=_schemas(declared, here))),
         owned=frozenset(
             Owned(name(role), schema) for role, schema in ask(database, queries.OWNED, roles=named)

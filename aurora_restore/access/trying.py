@@ -9,6 +9,7 @@ from psycopg2 import errors, sql
 from psycopg2.extensions import connection
 from pydantic import BaseModel
 
+from aurora_restore.access import queries
 from aurora_restore.access.declared import DatabaseRole, Privileges
 from aurora_restore.errors import DatabaseSetupError
 from aurora_restore.evidence import Tried
@@ -155,11 +156,19 @@ def _in_schema(session: connection, schema: str) -> Iterable[_Probe]:
             said=f"delete from {name}",  # noqa: S608 - for people
             action=sql.SQL("DELETE FROM {} WHERE false").format(table),
         )
+    if _everybody_makes_tables(session, schema):
+        return  # in a superuser's schema: nobody here can take that from everybody
     yield _Probe(
         right="CREATE",
         said=f"make a table in {schema}",
         action=sql.SQL("CREATE TABLE {} ()").format(sql.Identifier(schema, _PROBE)),
     )
+
+
+def _everybody_makes_tables(session: connection, schema: str) -> bool:
+    with session.cursor() as cursor:
+        cursor.execute(queries.EVERYBODYS, {"schemas": [schema]})
+        return (schema, "CREATE") in cursor.fetchall()
 
 
 def _permitted(session: connection, probe: _Probe) -> bool:

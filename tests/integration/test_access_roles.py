@@ -301,6 +301,54 @@ def test_membership_without_its_rights_is_mended(server) -> None:
         run(session, "TABLE s.by_dba")
 
 
+@pytest.mark.parametrize("way", ["GRANT r TO postgres", "GRANT r TO dba"])
+def test_iam_role_that_the_master_is_a_member_of_is_refused(server, way) -> None:
+    """
+    The master would be a member of rds_iam as well, and its password worth nothing.
+    """
+    server.source(f"CREATE ROLE r LOGIN; {way}")
+
+    with pytest.raises(DatabaseSetupError, match=r"^role r: iam: the master user is a member"):
+        server.apply(DatabaseRole(name="r", iam=True))
+
+    with server.master() as opened:
+        assert run(opened, "SELECT pg_has_role('rds_iam', 'USAGE')") == [(False,)]
+
+
+def test_rights_that_the_master_has_through_a_declared_role_are_not_lost(server) -> None:
+    """
+    What a declared role is no longer a member of may be what the master acts by.
+    """
+    server.source(
+        "CREATE ROLE owners; CREATE ROLE r LOGIN; GRANT owners TO postgres; GRANT owners TO r;"
+        "GRANT r TO postgres; CREATE SCHEMA o AUTHORIZATION owners; REVOKE owners FROM postgres"
+    )
+    before = server.sql("SELECT member::regrole FROM pg_auth_members WHERE roleid = 'r'::regrole")
+
+    server.apply(login("r", access="read_only", schemas=["o"]), passwords=WORDS)
+
+    assert server.sql("SELECT has_schema_privilege('r', 'o', 'USAGE')") == [(True,)]
+    assert server.sql("SELECT pg_has_role('r', 'owners', 'MEMBER')") == [(False,)]
+    after = server.sql("SELECT member::regrole FROM pg_auth_members WHERE roleid = 'r'::regrole")
+    assert after == before
+
+
+def test_rights_that_are_there_by_another_role_will_do(server) -> None:
+    """
+    Where the master may not have an owner's rights granted, those that it has stay enough.
+    """
+    server.source("CREATE ROLE r; GRANT r TO postgres")
+    server.sql("CREATE ROLE owners; GRANT owners TO r; CREATE SCHEMA o AUTHORIZATION owners")
+
+    server.apply(
+        DatabaseRole(name="r", member_of=["owners"]),
+        login("x", access="read_only", schemas=["o"]),
+        passwords={"x": WORD},
+    )
+
+    assert server.sql("SELECT has_schema_privilege('x', 'o', 'USAGE')") == [(True,)]
+
+
 def test_iam_role_is_a_member_of_rds_iam(server) -> None:
     """
     IAM authentication is membership in rds_iam.

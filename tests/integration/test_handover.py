@@ -430,6 +430,19 @@ def test_whatever_stops_the_trial_leaves_the_database_closed(
     assert restored.logins() == [MASTER]
 
 
+def test_schema_that_everybody_may_write_to_is_no_hindrance(restored: Restored) -> None:
+    """
+    Before 15 that is `public`, which nobody but a superuser can close; all else is tried.
+    """
+    restored.sql("ALTER SCHEMA public OWNER TO rdsadmin; GRANT CREATE ON SCHEMA public TO PUBLIC")
+
+    told = handed(restored, wanted(APP.model_copy(update={"schemas": ["public"]})))
+
+    [tried] = told.tried
+    assert tried.refused == ["make a role"]
+    assert "app" in restored.logins()
+
+
 def test_repeat_does_nothing_twice(restored: Restored) -> None:
     """
     After a run that was cut off, scripts and passwords that are done are left, and told again.

@@ -18,8 +18,8 @@ from aurora_restore.access.statements import OPTIONS_PER_GRANT
 _LACKING = """
     SELECT r.rolname, pg_has_role(r.oid, 'USAGE') AND {may_become} FROM pg_roles r
     WHERE r.rolname = ANY(%(names)s) AND NOT EXISTS (
-        SELECT FROM pg_auth_members m
-        WHERE m.roleid = r.oid AND m.member = current_user::regrole AND {options})
+        SELECT FROM pg_auth_members m JOIN pg_roles me ON me.oid = m.member
+        WHERE m.roleid = r.oid AND me.rolname = current_user AND {options})
     ORDER BY 1
 """
 _OWN = """

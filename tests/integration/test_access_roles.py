@@ -9,8 +9,10 @@ import psycopg2
 import pytest
 from psycopg2 import errors
 
-from aurora_restore.access.declared import DatabaseRole, Privileges
+from aurora_restore.access.borrowing import borrowed
+from aurora_restore.access.declared import DatabaseRole, Declared, Privileges
 from aurora_restore.access.logins import close, end_sessions
+from aurora_restore.access.reading import read
 from aurora_restore.errors import DatabaseSetupError
 from sandbox.postgres import PostgresHost
 from tests.access_server import DATABASE, MASTER, AccessServer, login, run
@@ -812,6 +814,23 @@ def test_second_run_changes_nothing(server) -> None:
     assert first.changes > 30
     assert again.changes == 0
     assert catalogue(server) == before
+
+
+def test_rights_are_borrowed_whatever_the_master_is_called(server) -> None:
+    """
+    Capitals and spaces in the master's name are part of it.
+    """
+    name = 'Odd "Master"'
+    server.source('CREATE ROLE "Odd ""Master""" LOGIN CREATEROLE PASSWORD \'first-word\'')
+    with server.logged_in(name, WORD) as session:
+        run(session, "CREATE ROLE grp")
+        session.autocommit = False
+        found = read(session, Declared(DATABASE, (), "lock"))
+
+        with borrowed(session, found, ["grp"]):
+            assert run(session, "SELECT pg_has_role('grp', 'USAGE')") == [(True,)]
+
+        assert run(session, "SELECT pg_has_role('grp', 'USAGE')") == [(False,)]
 
 
 def test_borrowed_rights_are_given_back(server) -> None:

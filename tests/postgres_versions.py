@@ -1,6 +1,7 @@
 """Every major version of PostgreSQL that Aurora offers, for the tests of roles and of the data."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ MAJORS = ["16", *(pytest.param(major, marks=pytest.mark.long) for major in OTHER
 
 def have(host: PostgresHost, major: str) -> None:
     """Let a host have servers of a version; skips the test where that cannot be installed."""
-    if major not in host.versions:  # of the sandbox's own
+    if major not in host.versions:
         host.add_version(major, _folder(major))
 
 
@@ -24,7 +25,7 @@ def _folder(major: str) -> Path:
     # npm's archives hold no links; the package lists its own.
     for link in json.loads((package / "native" / "pg-symlinks.json").read_text()):
         name, target = package / link["target"], Path(link["source"]).name
-        if not name.is_symlink():
+        with suppress(FileExistsError):  # two workers may come here at once
             name.symlink_to(target)
     for program in (package / "native" / "bin").iterdir():
         program.chmod(0o755)

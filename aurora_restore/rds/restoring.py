@@ -83,6 +83,9 @@ def complete(
 
     statuses = instance_statuses(rds, cluster.id)
     missing = [each for each in blueprint.instances if each.id not in statuses]
+    if missing and statuses.get(writer := blueprint.instances[0].id) == "deleting":
+        # The first instance that is created becomes the writer: a reader must not be earlier.
+        raise NotReady(f"instance {writer}", "it is being deleted; then it is created again")
     for each in missing:
         _create_instance(rds, cluster.id, each, marks)
     ready = 1 + sum(statuses.get(each.id) == AVAILABLE for each in blueprint.instances)

@@ -30,6 +30,7 @@ from aurora_restore.rds.clusters import Cluster
 from sandbox import Sandbox
 
 BACK = "staging-back-op001"
+LONG = 1e8  # AWS seconds that no test lasts
 
 
 def bring(rds: Any, known: Plan, final: str | None = FINAL, *, aside: bool = False) -> Cluster:
@@ -81,6 +82,31 @@ def test_deleted_instances_are_given_back(
     before = {each.id: each for each in known.old.blueprint.instances}
     assert {each.id: each for each in read(rds).instances} == before
     assert [each["DBInstanceIdentifier"] for each in done(account, "CreateDBInstance")] == [lost]
+
+
+def test_writer_that_goes_after_its_reader_is_the_writer_again(
+    account: Sandbox, rds: Any, admin: Any
+) -> None:
+    """
+    The reader's deletion ends first, but the first instance of a cluster becomes its writer: the
+    reader is asked for after it.
+    """
+    known = plan(rds)
+    admin.delete_db_instance(DBInstanceIdentifier="staging-2", SkipFinalSnapshot=True)
+    account.advance(600)
+    account.set_durations(INSTANCE_DELETE=LONG)
+    admin.delete_db_instance(DBInstanceIdentifier="staging-1", SkipFinalSnapshot=True)
+    with pytest.raises(NotReady) as waiting:
+        bring(rds, known)
+    account.advance(LONG)
+
+    waited(account, lambda: bring(rds, known))
+
+    assert str(waiting.value) == (
+        "instance staging-1: it is being deleted; then it is created again."
+    )
+    assert known.old is not None
+    assert read(rds) == known.old.blueprint
 
 
 def test_lifted_protection_is_put_back(account: Sandbox, rds: Any, admin: Any) -> None:

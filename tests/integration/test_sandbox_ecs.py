@@ -95,7 +95,8 @@ def wait_for(true: Callable[[], Any]) -> None:
 
 
 def printed(aws: Sandbox) -> str:
-    return str(aws.tasks()[-1]["log"])
+    """What the latest task has printed: nothing before it is started."""
+    return "".join(each["log"] for each in aws.tasks()[-1:])
 
 
 def test_task_has_the_environment_it_is_given_and_no_other(cluster: Sandbox):
@@ -141,7 +142,7 @@ def test_stop_is_sigterm(cluster: Sandbox):
     code = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(5));" + SLEEP
     task = run(cluster, register(cluster), code)
     wait_for(lambda: "here" in printed(cluster))
-    assert described(cluster, task)["lastStatus"] == "RUNNING"
+    until(cluster, task, "RUNNING")
 
     cluster.client("ecs").stop_task(cluster="c", task=task, reason="a host is drained")
 

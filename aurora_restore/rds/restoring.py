@@ -82,19 +82,22 @@ def complete(
     require_available(f"cluster {cluster.id}", cluster.status, 0)
 
     statuses = instance_statuses(rds, cluster.id)
+    # Of instances asked for at one time any may become the writer, also the smallest (aws-cdk issue
+    # 30260): readers are asked for once there is a writer, and it stays.
+    has_writer = statuses.get(cluster.writer or "", "deleting") != "deleting"
     missing = [each for each in blueprint.instances if each.id not in statuses]
-    if missing and statuses.get(writer := blueprint.instances[0].id) == "deleting":
-        # The first instance that is created becomes the writer: a reader must not be earlier.
-        raise NotReady(f"instance {writer}", "it is being deleted; then it is created again")
-    for each in missing:
+    permitted = [each for each in missing if has_writer or each is blueprint.instances[0]]
+    for each in permitted:
         _create_instance(rds, cluster.id, each, marks)
     ready = 1 + sum(statuses.get(each.id) == AVAILABLE for each in blueprint.instances)
-    if missing:
+    if permitted:
         raise NotReady(
-            f"cluster {cluster.id}", f"{len(missing)} instances requested", 100 * ready // parts
+            f"cluster {cluster.id}", f"{len(permitted)} instances requested", 100 * ready // parts
         )
     for name, status in statuses.items():
         require_available(f"instance {name}", status, 100 * ready // parts, usable=_USABLE_INSTANCE)
+    if missing:
+        raise NotReady(f"cluster {cluster.id}", "it shows no writer yet", 100 * ready // parts)
     if blueprint.http_endpoint and not cluster.http_endpoint:
         _enable_data_api(rds, cluster, 100 * ready // parts)
     _ensure_settings(rds, cluster, blueprint, password, 100 * ready // parts)

@@ -1,5 +1,6 @@
 """The new cluster: restored by its blueprint, given instances, its last settings, a password."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -120,6 +121,40 @@ def test_restored_cluster_gets_instances_and_a_managed_password(
     assert percents == sorted(percents)
     assert 0 <= percents[0] < percents[-1] < 100
     assert rows(account, cluster, secret(account, cluster.master_secret_arn)) == 3
+
+
+def test_readers_come_after_the_writer(account: Sandbox, rds: Any, snapshot: str) -> None:
+    """
+    Readers are asked for once the cluster shows a writer, which need not be available yet.
+    """
+
+    def asked() -> list[str]:
+        with pytest.raises(NotReady):
+            complete(rds, wanted)
+        return [each["DBInstanceIdentifier"] for each in done(account, "CreateDBInstance")]
+
+    wanted = renamed(read(rds), "restored")
+    restoring.start_restore(rds, wanted, snapshot, MARKS)
+    account.advance(3600)
+
+    assert asked() == ["restored-1"]
+    assert asked() == ["restored-1", "restored-2"]
+
+
+def test_cluster_that_shows_no_writer_is_not_complete(
+    account: Sandbox, rds: Any, snapshot: str
+) -> None:
+    """
+    No reader is asked for, however available the instance that is to be the writer.
+    """
+    restored(account, rds, writer(account), snapshot)
+    wanted = renamed(read(rds), "restored")
+    shown = replace(found(rds, "restored"), writer=None)
+
+    with pytest.raises(NotReady, match=r"^cluster restored: it shows no writer yet\.$"):
+        restoring.complete(rds, shown, wanted, MARKS, None)
+
+    assert len(done(account, "CreateDBInstance")) == 1
 
 
 def test_named_secrets_password_is_set_once(account: Sandbox, rds: Any, snapshot: str) -> None:

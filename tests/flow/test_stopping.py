@@ -1,6 +1,5 @@
 """A run that is told to stop, or killed with all its processes, and what goes on with it."""
 
-import json
 import os
 import signal
 import subprocess
@@ -11,7 +10,7 @@ from typing import Any
 
 import psutil
 import pytest
-from test_worker import announced, head, statuses, wait_until
+from test_worker import announced, head, statuses, told, wait_until
 
 from aurora_restore import takeover
 from aurora_restore.details import Step, steps_of
@@ -94,11 +93,10 @@ def test_stopped_run_is_resumed_by_prefect_itself(
     assert run.wait(timeout=60) == 0
     assert head(held_up, operation)["status"] == "INTERRUPTED"
     assert statuses(held_up, operation)[Step.COPY_SNAPSHOT] == "IN_PROGRESS"
-    assert held_up.messages() == []
+    assert told(held_up, operation) == []
     held_up.clear()
     queue()
-    told = announced(held_up, operation)
-    assert told["metadata"]["additionalContext"]["result"] == "SUCCESS"
+    assert announced(held_up, operation)["metadata"]["additionalContext"]["result"] == "SUCCESS"
     wait_until(lambda: head(held_up, operation)["status"] == "SUCCESS")
     assert [each["status"] for each in head(held_up, operation)["history"]] == [
         "IN_PROGRESS",
@@ -177,11 +175,8 @@ def test_vanished_run_is_told_and_started_again_by_the_watchdog(
 
     assert again[0] == [operation]
     wait_until(lambda: head(held_up, operation)["status"] == "SUCCESS")
-    results = [
-        json.loads(each["Message"])["metadata"]["additionalContext"]["result"]
-        for each in held_up.messages()
-    ]
-    assert sorted(results) == ["CRASHED", "SUCCESS"]
+    contexts = [each["metadata"]["additionalContext"] for each in told(held_up, operation)]
+    assert [each["result"] for each in contexts] == ["CRASHED", "SUCCESS"]
     assert len(copies(held_up)) == 1
     wait_until(lambda: takeover.watch() == [])
 

@@ -171,13 +171,15 @@ def head(aws: Sandbox, operation: str) -> dict[str, Any]:
     return next(item for item in aws.items(operation) if item["step"] == "operation")
 
 
-def announced(aws: Sandbox, operation: str) -> dict[str, Any]:
-    def told() -> list[dict[str, Any]]:
-        bodies = [json.loads(message["Message"]) for message in aws.messages()]
-        return [body for body in bodies if body["metadata"]["threadId"] == operation]
+def told(aws: Sandbox, operation: str) -> list[dict[str, Any]]:
+    """Return what was announced of an operation; the worker may still tell of an earlier test's."""
+    bodies = [json.loads(message["Message"]) for message in aws.messages()]
+    return [body for body in bodies if body["metadata"]["threadId"] == operation]
 
-    wait_until(told)
-    [body] = told()
+
+def announced(aws: Sandbox, operation: str) -> dict[str, Any]:
+    wait_until(lambda: told(aws, operation))
+    [body] = told(aws, operation)
     return body
 
 

@@ -18,7 +18,7 @@ help:
 	@echo 'make plan         what such a refresh would do: aurora-restore plan on the sandbox'
 	@echo '                    MODE=swap, FAIL="secret-denied class-withdrawn quota"'
 	@echo 'make test         set up, then run the tests'
-	@echo 'make proof        set up, then run the long evidence (half an hour at most)'
+	@echo 'make proof        set up, then run the long evidence (about half an hour)'
 	@echo 'make check        ruff and mypy'
 	@echo 'make lint         the linters of what is deployed: CloudFormation, image, workflows'
 	@echo 'make bench        measure orchestration, downtime, polling, start-up, privileges (half an hour)'

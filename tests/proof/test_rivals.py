@@ -21,7 +21,7 @@ AGES = 1_000_000.0  # AWS seconds: a copy that does not end by itself
 COPY_BEGUN = 2  # changes: the snapshot is shared, its copy is asked for
 PATIENT = {
     "AURORA_RESTORE_COPY_POLL__GIVE_UP_AFTER": "150",
-    "AURORA_RESTORE_LEASE_SECONDS": "15",  # on a busy machine 8 s run out while nobody sleeps
+    "AURORA_RESTORE_LEASE_SECONDS": "15",  # 8 s were too short once, on a busy machine
 }
 STAGING = "987654321098/us-west-2/staging"
 

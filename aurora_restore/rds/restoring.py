@@ -91,8 +91,9 @@ def complete(
         _create_instance(rds, cluster.id, each, marks)
     ready = 1 + sum(statuses.get(each.id) == AVAILABLE for each in blueprint.instances)
     if permitted:
+        requested = ", ".join(each.id for each in permitted)
         raise NotReady(
-            f"cluster {cluster.id}", f"{len(permitted)} instances requested", 100 * ready // parts
+            f"cluster {cluster.id}", f"instances requested: {requested}", 100 * ready // parts
         )
     for name, status in statuses.items():
         require_available(f"instance {name}", status, 100 * ready // parts, usable=_USABLE_INSTANCE)

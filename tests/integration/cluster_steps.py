@@ -20,6 +20,7 @@ T = TypeVar("T")
 OPERATION = "op-001"
 MARKS = tags.marks(OPERATION, "staging")
 FINAL = "staging-final-op001"
+LONG = 1e8  # AWS seconds that no test lasts
 
 
 def waited(aws: Sandbox, look: Callable[[], T]) -> T:

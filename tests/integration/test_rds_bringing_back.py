@@ -6,6 +6,7 @@ import examples
 import pytest
 from cluster_steps import (
     FINAL,
+    LONG,
     MARKS,
     delete,
     done,
@@ -30,7 +31,6 @@ from aurora_restore.rds.clusters import Cluster
 from sandbox import Sandbox
 
 BACK = "staging-back-op001"
-LONG = 1e8  # AWS seconds that no test lasts
 
 
 def bring(rds: Any, known: Plan, final: str | None = FINAL, *, aside: bool = False) -> Cluster:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from cluster_steps import (
+    LONG,
     MARKS,
     done,
     found,
@@ -128,17 +129,21 @@ def test_readers_come_after_the_writer(account: Sandbox, rds: Any, snapshot: str
     Readers are asked for once the cluster shows a writer, which need not be available yet.
     """
 
-    def asked() -> list[str]:
-        with pytest.raises(NotReady):
+    def asked() -> str:
+        with pytest.raises(NotReady) as waiting:
             complete(rds, wanted)
-        return [each["DBInstanceIdentifier"] for each in done(account, "CreateDBInstance")]
+        return str(waiting.value)
 
     wanted = renamed(read(rds), "restored")
     restoring.start_restore(rds, wanted, snapshot, MARKS)
     account.advance(3600)
+    account.set_durations(INSTANCE_CREATE=LONG)
 
-    assert asked() == ["restored-1"]
-    assert asked() == ["restored-1", "restored-2"]
+    assert asked() == "cluster restored: instances requested: restored-1."
+    assert asked() == "cluster restored: instances requested: restored-2."
+    assert asked() == "instance restored-1: status is 'creating'."
+    made = [each["DBInstanceIdentifier"] for each in done(account, "CreateDBInstance")]
+    assert made == ["restored-1", "restored-2"]
 
 
 def test_cluster_that_shows_no_writer_is_not_complete(
